@@ -1,0 +1,13 @@
+"""Networks that map images to embeddings; every method of a comparison starts from the same one."""
+
+from collections.abc import Callable
+
+from benchmarks.backbones.resnet import ResNet, resnet10_16, resnet18
+
+BACKBONES: dict[str, Callable[[int], ResNet]] = {
+    "resnet18": resnet18,
+    "resnet10-16": resnet10_16,
+}
+"""Backbone by name; each takes the embedding size."""
+
+__all__ = ["BACKBONES", "ResNet"]

@@ -1,0 +1,65 @@
+"""The fields of a recipe."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from benchmarks.augment import Augmentation
+from benchmarks.backbones import BACKBONES
+from benchmarks.errors import unknown_name
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Recipe(BaseModel):
+    """Everything that the methods of one comparison share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str = ""
+    backbone: str = "resnet18"
+    embedding_size: Positive = 128
+    epochs: Positive = 200
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    """Images (instances) a step; a method with two views passes twice as many."""
+    lr: Annotated[float, Field(gt=0)] = 0.03
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    lr_factors: dict[int, float] = Field(default_factory=lambda: {120: 0.1, 160: 0.01})
+    """From this epoch on (counted from 0) the learning rate is lr times the factor."""
+    augmentation: Augmentation = Augmentation()
+    train_images: Positive | None = None
+    """A fixed random subset of the training images, the same for every method and seed."""
+    image_size: Positive | None = None
+    """Side of the images in pixels, for data sets whose images have no common size."""
+    evaluate_every: Positive = 1
+    """Epochs between two evaluations; the first and the last epoch are always evaluated."""
+    knn_k: Positive = 200
+    knn_temperature: Annotated[float, Field(gt=0)] = 0.1
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Hyper-parameters of single methods that this recipe changes."""
+
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, backbone: str) -> str:
+        if backbone not in BACKBONES:
+            raise ValueError(str(unknown_name("backbone", backbone, BACKBONES)))
+        return backbone
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "Recipe":
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: expected momentum above 0, found 0")
+        return self
+
+    @property
+    def knn_protocol(self) -> str:
+        """Name of the kNN protocol, such as knn-200-0.1."""
+        return f"knn-{self.knn_k}-{self.knn_temperature:g}"
+
+    def lr_at(self, epoch: int) -> float:
+        """Return the learning rate of an epoch (counted from 0)."""
+        started = [e for e in self.lr_factors if e <= epoch]
+        return self.lr * (self.lr_factors[max(started)] if started else 1.0)
