@@ -1,0 +1,260 @@
+"""One run: a method on a data set by a recipe with a seed. Its key, its folder, its life cycle."""
+
+import hashlib
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks import checkpoints, records
+from benchmarks.backbones import BACKBONES
+from benchmarks.datasets.base import ImageData
+from benchmarks.environment import describe
+from benchmarks.errors import BenchError, RunFailed
+from benchmarks.images import ImageStore
+from benchmarks.progress import Progress
+from benchmarks.recipes import Recipe
+from benchmarks.recipes.reader import asdict_recipe
+from benchmarks.trainer import Embedded, Trainer, derive_seed
+from methods import Method
+
+FAILED, TRACEBACK = "failed.json", "traceback.txt"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The unit of work, of caching, of resuming and of scheduling."""
+
+    method: type[Method]
+    hyper_parameters: Mapping[str, Any]
+    """All of them, defaults included."""
+    changed: Mapping[str, Any]
+    """Those that differ from the method's defaults."""
+    data: ImageData
+    recipe: Recipe
+    recipe_changed: Mapping[str, Any]
+    seed: int
+    precision: str
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 over the declared configuration, never over pickled objects."""
+        recipe = asdict_recipe(self.recipe)
+        for name in ("name", "description", "methods"):  # how it is called is not what it does
+            recipe.pop(name)
+        declared = {
+            "schema": records.SCHEMA_VERSION,
+            "method": self.method.name,
+            "hyper_parameters": dict(self.hyper_parameters),
+            "dataset": self.data.facts(),
+            "recipe": recipe,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+        text = json.dumps(declared, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the run's folder below results/runs."""
+        return records.folder_name(
+            self.data.name, self.method.name, self.recipe.name, self.seed, self.key
+        )
+
+    @property
+    def title(self) -> str:
+        """Short name for progress lines."""
+        changes = ", ".join(f"{k}={v}" for k, v in self.changed.items())
+        return f"{self.method.name}{f' ({changes})' if changes else ''} s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where runs are carried out and written."""
+
+    results: Path
+    device: torch.device
+    progress: Progress
+
+    def folder(self, run: Run) -> Path:
+        """Return the run's folder."""
+        return records.runs_folder(self.results) / run.folder_name
+
+
+def finished_record(folder: Path, progress: Progress) -> records.RunRecord | None:
+    """Return the record of a finished run; a damaged one is named, set aside and counts as none."""
+    try:
+        return records.read_record(folder)
+    except records.DamagedRecord as error:
+        moved = records.set_aside(folder / records.RECORD)
+        progress.note(f"{error}; set aside as {moved.name}, the run is completed anew")
+        return None
+
+
+def carry_out(run: Run, place: Workplace) -> records.RunRecord:
+    """Train and judge one run, going on from its checkpoint, and write its record last.
+
+    Raises:
+        RunFailed: if training stops (an infinite loss, an error in the method, memory); the
+            reason is kept in failed.json, the traceback of a foreign error in traceback.txt.
+    """
+    folder = place.folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        record = _carry_out(run, place, folder)
+    except BenchError as error:
+        if isinstance(error, RunFailed):
+            _write_failure(run, folder, str(error))
+        raise
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        message = "out of memory; set a smaller batch with --set recipe.batch_size=N"
+        _write_failure(run, folder, message)
+        raise RunFailed(message) from error
+    except Exception as error:  # a method's own mistake stops this run, not the others
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        message = (
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
+            f"({Path(where.filename).name}:{where.lineno}); see {folder / TRACEBACK}"
+        )
+        (folder / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
+        _write_failure(run, folder, message)
+        raise RunFailed(message) from error
+    (folder / FAILED).unlink(missing_ok=True)
+    return record
+
+
+def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
+    started = datetime.now(UTC)
+    checkpoint = _load_checkpoint(run, place, folder)
+    trainer = _build_trainer(run, place)
+    history = pd.DataFrame()
+    if checkpoint is not None:
+        try:
+            checkpoints.restore(checkpoint, trainer.method, trainer.optimizer)
+            history = checkpoint.history
+        except checkpoints.DamagedCheckpoint as error:
+            _set_checkpoint_aside(folder, error, place.progress)
+            trainer = _build_trainer(run, place)
+
+    def save_epoch(history: pd.DataFrame) -> None:
+        checkpoints.save(folder, run.key, trainer.method, trainer.optimizer, history)
+        records.write_epochs(folder, history)
+
+    embedded = trainer.fit(history, save_epoch)
+    records.write_epochs(folder, trainer.history)
+    _write_embeddings(folder, embedded, trainer)
+    record = _make_record(run, place, trainer, started)
+    records.write_record(folder, record)
+    return record
+
+
+def _load_checkpoint(run: Run, place: Workplace, folder: Path) -> checkpoints.Checkpoint | None:
+    try:
+        return checkpoints.load(folder, run.key, place.device)
+    except checkpoints.DamagedCheckpoint as error:
+        _set_checkpoint_aside(folder, error, place.progress)
+        return None
+
+
+def _set_checkpoint_aside(folder: Path, error: BenchError, progress: Progress) -> None:
+    moved = records.set_aside(folder / records.CHECKPOINT)
+    progress.note(f"{error}; set aside as {moved.name}, the run starts anew")
+
+
+def _build_trainer(run: Run, place: Workplace) -> Trainer:
+    data, recipe = run.data, run.recipe
+    stores = [
+        None if split is None else ImageStore(split, place.device, data.mean, data.std)
+        for split in (data.train, data.test)
+    ]
+    train = stores[0]
+    if train is None:  # a data set always has training images
+        raise RunFailed(f"data set {data.name} has no training images")
+    # Every method of a seed starts from the same encoder, whatever it draws afterwards.
+    torch.manual_seed(derive_seed(run.seed, "encoder"))
+    encoder = BACKBONES[recipe.backbone](recipe.embedding_size)
+    torch.manual_seed(derive_seed(run.seed, "method"))
+    method = run.method(encoder, instances=len(train), **run.hyper_parameters).to(place.device)
+    return Trainer(
+        method, recipe, train, stores[1], run.seed, place.device, run.precision, place.progress
+    )
+
+
+def _write_embeddings(folder: Path, embedded: Embedded, trainer: Trainer) -> None:
+    arrays = {"bank": embedded.train, "bank_labels": trainer.train_images.labels}
+    if trainer.test_images is not None:
+        arrays |= {"test": embedded.test, "test_labels": trainer.test_images.labels}
+    records.write_embeddings(folder, **{k: v for k, v in arrays.items() if v is not None})
+
+
+def _make_record(
+    run: Run, place: Workplace, trainer: Trainer, started: datetime
+) -> records.RunRecord:
+    history = trainer.history
+    last = history.iloc[-1]
+    columns = {"epoch", "loss", "lr", "knn", "images_per_second", "images_seen", "train_seconds",
+               "evaluate_seconds"}  # fmt: skip
+    figures = {k: float(v) for k, v in last.items() if k not in columns and np.isfinite(v)}
+    pooled = trainer.pooled_knn()
+    if pooled is not None and np.isfinite(pooled):
+        figures["pooled_knn"] = pooled
+    if np.isfinite(last["loss"]):
+        figures["loss"] = float(last["loss"])
+    best = None
+    if history["knn"].notna().any():
+        row = history.loc[history["knn"].idxmax()]
+        best = records.Best(epoch=int(row["epoch"]), knn=float(row["knn"]))
+    protocol = run.recipe.knn_protocol
+    return records.RunRecord(
+        key=run.key,
+        method=records.MethodFacts(
+            name=run.method.name,
+            paper=run.method.paper,
+            hyper_parameters=dict(run.hyper_parameters),
+            changed=dict(run.changed),
+        ),
+        dataset=records.DatasetFacts(**run.data.facts()),
+        recipe=asdict_recipe(run.recipe),
+        recipe_changed=dict(run.recipe_changed),
+        seed=run.seed,
+        protocols={
+            "knn": protocol,
+            "memory_knn": f"{protocol}-memory-bank",
+            "pooled_knn": f"{protocol}-pooled-features",
+        },
+        final=records.Final(
+            epoch=int(last["epoch"]),
+            knn=float(last["knn"]) if np.isfinite(last["knn"]) else None,
+            figures=figures,
+        ),
+        best=best,
+        images_seen=int(last["images_seen"]),
+        seconds=records.Seconds(
+            train=float(last["train_seconds"]), evaluate=float(last["evaluate_seconds"])
+        ),
+        environment=describe(place.device, run.precision),
+        started=started.isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _write_failure(run: Run, folder: Path, message: str) -> None:
+    content = {
+        "method": run.method.name,
+        "hyper_parameters": dict(run.hyper_parameters),
+        "dataset": run.data.facts(),
+        "recipe": asdict_recipe(run.recipe),
+        "recipe_changed": dict(run.recipe_changed),
+        "seed": run.seed,
+        "message": message,
+    }
+    with records.atomic_path(folder / FAILED) as part:
+        part.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")

@@ -1,0 +1,80 @@
+"""From one command's options to its outcome: what `bench run` does, callable from Python."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import datasets, recipes, tables
+from benchmarks.datasets.base import Dataset
+from benchmarks.environment import choose_device, choose_precision
+from benchmarks.errors import UsageProblem
+from benchmarks.hyper_parameters import RECIPE, parse_settings
+from benchmarks.plan import Outcome, carry_out_all, choose, make_plan
+from benchmarks.progress import make_progress
+from benchmarks.recipes import RecipeFile
+from benchmarks.run import Workplace
+from methods import registry
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of `bench run`."""
+
+    methods: Sequence[str] = ("all",)
+    dataset: str = "digits"
+    recipe: RecipeFile | None = None
+    """None: the data set's own default."""
+    table: int | None = None
+    seeds: int = 1
+    settings: Sequence[str] = ()
+    epochs: int | None = None
+    data: Path | None = None
+    results: Path = Path("results")
+    device: str = "auto"
+    precision: str = "auto"
+    plugin: Sequence[Path] = ()
+
+
+def run_request(request: Request) -> Outcome:
+    """Plan the request's runs and carry them out.
+
+    Raises:
+        BenchError: if the request does not make sense or the data cannot be read; failures of
+            single runs are in the outcome instead.
+    """
+    load_plugins(request.plugin)
+    settings = parse_settings(request.settings)
+    if request.epochs is not None:
+        settings.setdefault(RECIPE, {})["epochs"] = request.epochs
+    table = tables.get(request.table) if request.table is not None else None
+    dataset = datasets.get(table.dataset if table else request.dataset)
+    default = table.recipe if table else dataset.default_recipe
+    recipe = (request.recipe or recipes.read(default)).recipe
+    choices = choose(request.methods, request.table)
+    device = choose_device(request.device)
+    precision = choose_precision(request.precision, device)
+    images = dataset.load(_data_root(dataset, request.data), recipe.image_size)
+    runs = make_plan(choices, images, recipe, request.seeds, settings, precision)
+    with make_progress(len(runs)) as progress:
+        for note in images.notes:
+            progress.note(note)
+        return carry_out_all(runs, Workplace(request.results, device, progress))
+
+
+def _data_root(dataset: Dataset, given: Path | None) -> Path:
+    if given is None and dataset.name == "folder":
+        raise UsageProblem("data set folder: expected --data DIR, a folder of images; none given")
+    return given or datasets.default_root()
+
+
+def load_plugins(files: Sequence[Path]) -> None:
+    """Import plug-in files so that their methods are known by name.
+
+    Raises:
+        UsageProblem: if a file cannot be imported or holds no method.
+    """
+    for file in files:
+        try:
+            registry.load_file(file)
+        except ValueError as error:
+            raise UsageProblem(str(error)) from error

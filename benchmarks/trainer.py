@@ -1,0 +1,283 @@
+"""The training loop. It knows no method: a method's loss and hooks are all it calls."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from benchmarks.augment import augment
+from benchmarks.errors import RunFailed, UsageProblem
+from benchmarks.images import ImageStore
+from benchmarks.progress import Progress
+from benchmarks.recipes import Recipe
+from evaluation.knn import knn_accuracy
+from methods import Batch, Method
+
+CHECK_EVERY = 20
+"""Steps between two looks at the losses: each look waits for the device."""
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Embeddings of one evaluation, fp32 on the CPU."""
+
+    train: np.ndarray
+    test: np.ndarray | None
+
+
+def derive_seed(*parts: object) -> int:
+    """Return a 63-bit seed that depends on every part; different parts give unrelated seeds."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+class Trainer:
+    """Trains one method on one set of images by one recipe.
+
+    Args:
+        method: already on `device`.
+        recipe: shared by all methods of a comparison.
+        train: images to train on; also the bank of the kNN classifier.
+        test: images to classify; None if there is nothing to evaluate on.
+        seed: every random number of the run follows from it.
+        device: where to train.
+        precision: "bf16" runs the network under autocast; losses stay in fp32.
+        progress: is told of steps and epochs.
+
+    Raises:
+        UsageProblem: if a batch is larger than the training set.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        recipe: Recipe,
+        train: ImageStore,
+        test: ImageStore | None,
+        seed: int,
+        device: torch.device,
+        precision: str,
+        progress: Progress,
+    ) -> None:
+        if method.drop_last and recipe.batch_size > len(train):
+            raise UsageProblem(
+                f"batch_size: expected at most {len(train)}, the number of training images, found "
+                f"{recipe.batch_size}; set a smaller one with --set recipe.batch_size=N"
+            )
+        self.method = method.to(memory_format=torch.channels_last)
+        self.recipe, self.seed, self.progress = recipe, seed, progress
+        self.train_images, self.test_images = train, test
+        self.device, self.precision = device, precision
+        self.epochs = method.epochs(recipe.epochs)
+        self.optimizer = self._build_optimizer() if self.epochs else None
+        self.history = pd.DataFrame()
+
+    def _build_optimizer(self) -> torch.optim.Optimizer | None:
+        groups = [g for g in self.method.parameter_groups() if list(g["params"])]
+        if not groups:
+            return None
+        return torch.optim.SGD(
+            groups,
+            lr=self.recipe.lr,
+            momentum=self.recipe.momentum,
+            weight_decay=self.recipe.weight_decay,
+            nesterov=self.recipe.nesterov,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
+
+    def fit(self, history: pd.DataFrame, epoch_done: Callable[[pd.DataFrame], None]) -> Embedded:
+        """Train the epochs that `history` does not hold yet; return the last embeddings.
+
+        Args:
+            history: a row per finished epoch, empty at the start.
+            epoch_done: called with the longer history after each epoch, to save it.
+
+        Raises:
+            RunFailed: at the first loss that is NaN or infinite.
+        """
+        self.history = history
+        embedded: Embedded | None = None
+        done = int(history["epoch"].iloc[-1]) if len(history) else 0
+        if self.epochs == 0 and history.empty:
+            row, embedded = self._evaluate({"epoch": 0, "loss": np.nan, "lr": 0.0}, 0.0, 0)
+            self._append(row, epoch_done)
+        for epoch in range(done, self.epochs):
+            embedded = None
+            row, seconds, views = self._train_epoch(epoch)
+            if self._evaluation_due(epoch):
+                row, embedded = self._evaluate(row, seconds, views)
+            else:
+                row = self._with_totals(row, seconds, 0.0, views)
+            self._append(row, epoch_done)
+        return embedded or self.embed_images()
+
+    def _train_epoch(self, epoch: int) -> tuple[dict[str, Any], float, int]:
+        """Train one epoch; returns its row, its seconds and the views that passed."""
+        started = time.perf_counter()
+        method, recipe = self.method, self.recipe
+        lr = self._set_lr(recipe.lr_at(epoch))
+        torch.manual_seed(derive_seed(self.seed, epoch, "method"))
+        augmentation_draws = self._generator(epoch, "augmentation", self.device)
+        method.start_epoch(epoch, self._embed_all)
+        method.train()
+        batches = self._batches(epoch)
+        losses, checked = torch.zeros(len(batches), device=self.device), 0
+        self.progress.epoch_started(epoch + 1, self.epochs, len(batches))
+
+        for step, index in enumerate(batches):
+            images = self.train_images.gather(index)
+            views = augment(
+                images.repeat(method.views, 1, 1, 1),
+                recipe.augmentation,
+                self.train_images.mean,
+                self.train_images.std,
+                augmentation_draws,
+            )
+            batch = Batch(index, views.chunk(method.views))
+            with self._autocast():
+                loss = method.loss(batch)
+            if loss.requires_grad and self.optimizer is not None:
+                loss.backward()  # type: ignore[no-untyped-call]
+                self.optimizer.step()
+                self.optimizer.zero_grad(set_to_none=True)
+            method.after_step(batch)
+            losses[step] = loss.detach()
+            if (step + 1) % CHECK_EVERY == 0 or step + 1 == len(batches):
+                self.progress.stepped(step + 1, _last_finite(losses, checked, step + 1, epoch))
+                checked = step + 1
+
+        passed = sum(len(index) for index in batches)
+        row = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": lr}
+        seconds = time.perf_counter() - started
+        row["images_per_second"] = passed * method.views / seconds
+        return row, seconds, passed * method.views
+
+    def _batches(self, epoch: int) -> list[Tensor]:
+        generator = self._generator(epoch, "order", torch.device("cpu"))
+        order = self.method.sample(generator)
+        if order is None:
+            order = torch.randperm(len(self.train_images), generator=generator)
+        batches = list(torch.split(order.to(self.device), self.recipe.batch_size))
+        if self.method.drop_last and len(batches[-1]) < self.recipe.batch_size:
+            batches.pop()
+        return batches
+
+    def _set_lr(self, lr: float) -> float:
+        for group in self.optimizer.param_groups if self.optimizer else ():
+            group["lr"] = lr * group.get("lr_scale", 1.0)
+        return lr
+
+    def _generator(self, epoch: int, purpose: str, device: torch.device) -> torch.Generator:
+        return torch.Generator(device).manual_seed(derive_seed(self.seed, epoch, purpose))
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        )
+
+    # Evaluation
+
+    def _evaluation_due(self, epoch: int) -> bool:
+        done = epoch + 1
+        return done in (1, self.epochs) or done % self.recipe.evaluate_every == 0
+
+    def _evaluate(
+        self, row: dict[str, Any], seconds: float, views: int
+    ) -> tuple[dict[str, Any], Embedded]:
+        started = time.perf_counter()
+        self.progress.evaluating()
+        embedded = self.embed_images()
+        memory = self.method.memory()
+        row = {**row, "knn": self._knn(embedded.train, embedded.test)}
+        if memory is not None:
+            row["memory_knn"] = self._knn(memory.detach().float().cpu().numpy(), embedded.test)
+        row |= self.method.figures()
+        return self._with_totals(row, seconds, time.perf_counter() - started, views), embedded
+
+    def _knn(self, bank: np.ndarray, queries: np.ndarray | None) -> float:
+        bank_labels = self.train_images.labels
+        query_labels = self.test_images.labels if self.test_images is not None else None
+        if queries is None or bank_labels is None or query_labels is None:
+            return float("nan")
+        return knn_accuracy(
+            bank,
+            bank_labels,
+            queries,
+            query_labels,
+            k=self.recipe.knn_k,
+            temperature=self.recipe.knn_temperature,
+        )
+
+    def pooled_knn(self) -> float | None:
+        """Return the kNN accuracy of the backbone's pooled features, if it tells them."""
+        features = getattr(self.method.encoder, "features", None)
+        if features is None or self.test_images is None:
+            return None
+        with self._evaluation_mode():
+            bank = self.train_images.embed(features, EVALUATION_BATCH).cpu().numpy()
+            queries = self.test_images.embed(features, EVALUATION_BATCH).cpu().numpy()
+        return self._knn(bank, queries)
+
+    def embed_images(self) -> Embedded:
+        """Embed the training and test images in evaluation mode with the test transform."""
+        with self._evaluation_mode():
+            train = self.train_images.embed(self.method.embed, EVALUATION_BATCH)
+            test = None
+            if self.test_images is not None:
+                test = self.test_images.embed(self.method.embed, EVALUATION_BATCH)
+        return Embedded(train.cpu().numpy(), None if test is None else test.cpu().numpy())
+
+    def _embed_all(self) -> Tensor:
+        with self._evaluation_mode():
+            embeddings = self.train_images.embed(self.method.embed, EVALUATION_BATCH)
+        return embeddings.clone()  # made under inference mode: a clone may enter autograd
+
+    @contextmanager
+    def _evaluation_mode(self) -> Iterator[None]:
+        was_training = self.method.training
+        self.method.eval()
+        try:
+            with torch.no_grad(), self._autocast():
+                yield
+        finally:
+            self.method.train(was_training)
+
+    # History
+
+    def _with_totals(
+        self, row: dict[str, Any], train: float, evaluate: float, views: int
+    ) -> dict[str, Any]:
+        previous = self.history.iloc[-1] if len(self.history) else None
+        for column, value in (
+            ("images_seen", views),
+            ("train_seconds", train),
+            ("evaluate_seconds", evaluate),
+        ):
+            row[column] = value + (0 if previous is None else previous[column])
+        row["images_seen"] = int(row["images_seen"])
+        return {"knn": float("nan"), "images_per_second": float("nan"), **row}
+
+    def _append(self, row: dict[str, Any], epoch_done: Callable[[pd.DataFrame], None]) -> None:
+        self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)
+        epoch_done(self.history)
+        self.progress.epoch_ended(row)
+
+
+def _last_finite(losses: Tensor, start: int, end: int, epoch: int) -> float:
+    """Return the loss of step `end`; raise at the first from `start` on that is not finite."""
+    values = losses[start:end].tolist()
+    for step, value in enumerate(values, start):
+        if not np.isfinite(value):
+            raise RunFailed(
+                f"loss is {value} at epoch {epoch + 1}, step {step + 1}; the checkpoint of epoch "
+                f"{epoch} is kept. Try a lower recipe.lr, a higher temperature or --precision fp32"
+            )
+    return float(values[-1])
