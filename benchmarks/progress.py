@@ -168,7 +168,8 @@ class BarProgress:
         """Show the epoch's figures beside the bar."""
         known = {"knn": self._row.get("knn", np.nan)} if np.isnan(row["knn"]) else {}
         self._row = {**row, **known}
-        self._bars.update(self._current, status=_describe(self._row, self._clock.left()))
+        status = _describe(self._row, self._clock.left())
+        self._bars.update(self._current, status=status, refresh=True)
 
     def run_ended(self, text: str) -> None:
         """Print the line and count the run as ended."""

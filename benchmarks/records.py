@@ -134,6 +134,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    try:
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())

@@ -151,7 +151,7 @@ def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
     embedded = trainer.fit(history, save_epoch)
     records.write_epochs(folder, trainer.history)
     _write_embeddings(folder, embedded, trainer)
-    record = _make_record(run, place, trainer, started)
+    record = _make_record(run, place, trainer, embedded, started)
     records.write_record(folder, record)
     return record
 
@@ -196,14 +196,14 @@ def _write_embeddings(folder: Path, embedded: Embedded, trainer: Trainer) -> Non
 
 
 def _make_record(
-    run: Run, place: Workplace, trainer: Trainer, started: datetime
+    run: Run, place: Workplace, trainer: Trainer, embedded: Embedded, started: datetime
 ) -> records.RunRecord:
     history = trainer.history
     last = history.iloc[-1]
     columns = {"epoch", "loss", "lr", "knn", "images_per_second", "images_seen", "train_seconds",
                "evaluate_seconds"}  # fmt: skip
     figures = {k: float(v) for k, v in last.items() if k not in columns and np.isfinite(v)}
-    pooled = trainer.pooled_knn()
+    pooled = trainer.pooled_knn(embedded)
     if pooled is not None and np.isfinite(pooled):
         figures["pooled_knn"] = pooled
     if np.isfinite(last["loss"]):

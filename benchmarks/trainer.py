@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.augment import augment
 from benchmarks.errors import RunFailed, UsageProblem
@@ -31,6 +31,9 @@ class Embedded:
 
     train: np.ndarray
     test: np.ndarray | None
+    train_pooled: np.ndarray | None = None
+    """The backbone's pooled features before the embedding layer, if they were asked for."""
+    test_pooled: np.ndarray | None = None
 
 
 def derive_seed(*parts: object) -> int:
@@ -117,7 +120,7 @@ class Trainer:
             else:
                 row = self._with_totals(row, seconds, 0.0, views)
             self._append(row, epoch_done)
-        return embedded or self.embed_images()
+        return embedded or self.embed_images(pooled=True)
 
     def _train_epoch(self, epoch: int) -> tuple[dict[str, Any], float, int]:
         """Train one epoch; returns its row, its seconds and the views that passed."""
@@ -194,7 +197,7 @@ class Trainer:
     ) -> tuple[dict[str, Any], Embedded]:
         started = time.perf_counter()
         self.progress.evaluating()
-        embedded = self.embed_images()
+        embedded = self.embed_images(pooled=row["epoch"] == self.epochs)
         memory = self.method.memory()
         row = {**row, "knn": self._knn(embedded.train, embedded.test)}
         if memory is not None:
@@ -216,29 +219,41 @@ class Trainer:
             temperature=self.recipe.knn_temperature,
         )
 
-    def pooled_knn(self) -> float | None:
-        """Return the kNN accuracy of the backbone's pooled features, if it tells them."""
-        features = getattr(self.method.encoder, "features", None)
-        if features is None or self.test_images is None:
+    def pooled_knn(self, embedded: Embedded) -> float | None:
+        """Return the kNN accuracy of the backbone's pooled features, if it has them."""
+        if embedded.train_pooled is None:
             return None
-        with self._evaluation_mode():
-            bank = self.train_images.embed(features, EVALUATION_BATCH).cpu().numpy()
-            queries = self.test_images.embed(features, EVALUATION_BATCH).cpu().numpy()
-        return self._knn(bank, queries)
+        return self._knn(embedded.train_pooled, embedded.test_pooled)
 
-    def embed_images(self) -> Embedded:
-        """Embed the training and test images in evaluation mode with the test transform."""
-        with self._evaluation_mode():
-            train = self.train_images.embed(self.method.embed, EVALUATION_BATCH)
-            test = None
-            if self.test_images is not None:
-                test = self.test_images.embed(self.method.embed, EVALUATION_BATCH)
-        return Embedded(train.cpu().numpy(), None if test is None else test.cpu().numpy())
+    def embed_images(self, pooled: bool = False) -> Embedded:
+        """Embed the training and test images in evaluation mode with the test transform.
+
+        Args:
+            pooled: whether to keep what enters the encoder's `head` too; costs no second pass.
+        """
+        train, train_pooled = self._embed_store(self.train_images, pooled)
+        if self.test_images is None:
+            return Embedded(train, None, train_pooled)
+        test, test_pooled = self._embed_store(self.test_images, pooled)
+        return Embedded(train, test, train_pooled, test_pooled)
+
+    def _embed_store(self, store: ImageStore, pooled: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        kept: list[Tensor] = []
+        head = getattr(self.method.encoder, "head", None) if pooled else None
+        hook = None
+        if isinstance(head, nn.Module):
+            hook = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0].float()))
+        try:
+            with self._evaluation_mode():
+                embeddings = store.embed(self.method.embed, EVALUATION_BATCH)
+        finally:
+            if hook is not None:
+                hook.remove()
+        return embeddings.cpu().numpy(), torch.cat(kept).cpu().numpy() if kept else None
 
     def _embed_all(self) -> Tensor:
         with self._evaluation_mode():
-            embeddings = self.train_images.embed(self.method.embed, EVALUATION_BATCH)
-        return embeddings.clone()  # made under inference mode: a clone may enter autograd
+            return self.train_images.embed(self.method.embed, EVALUATION_BATCH)
 
     @contextmanager
     def _evaluation_mode(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Reading recipes: by name, from a YAML file, and with the command's changes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def resolve(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 def asdict_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as plain data (JSON types)."""
-    return {**recipe.model_dump(mode="python"), "augmentation": asdict(recipe.augmentation)}
+    return recipe.model_dump(mode="json")
 
 
 def _build(fields: Mapping[str, Any], source: str) -> Recipe:

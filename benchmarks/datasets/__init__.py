@@ -1,0 +1,29 @@
+"""Data sets by name: each one is a few facts and a reader that returns uint8 arrays."""
+
+from benchmarks.datasets.base import Dataset, ImageData, Split, default_root
+from benchmarks.datasets.cifar import Cifar10, Cifar100
+from benchmarks.datasets.digits import Digits
+from benchmarks.datasets.folder import Folder
+from benchmarks.errors import unknown_name
+
+__all__ = ["Dataset", "ImageData", "Split", "default_root", "get", "names"]
+
+_DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset for dataset in (Digits(), Cifar10(), Cifar100(), Folder())
+}
+
+
+def names() -> list[str]:
+    """Return the names of all data sets, sorted."""
+    return sorted(_DATASETS)
+
+
+def get(name: str) -> Dataset:
+    """Return the data set of this name.
+
+    Raises:
+        UsageProblem: there is none; the message lists the known ones.
+    """
+    if name not in _DATASETS:
+        raise unknown_name("data set", name, _DATASETS)
+    return _DATASETS[name]

@@ -1,0 +1,184 @@
+"""What a data set is: a few facts and a reader that returns uint8 arrays once."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.errors import UsageProblem
+
+Report = Callable[[str], None]
+"""Receives one line of progress at a time."""
+
+
+def silent(message: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set.
+
+    Attributes:
+        images: (n, h, w, 3) uint8 RGB, C-contiguous, n of 1 or more.
+        labels: (n,) int64, or None when unlabelled.
+
+    Raises:
+        ValueError: a shape, type or layout is not as said above.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not len(images):
+            raise ValueError(
+                "images: expected uint8 of shape (n, h, w, 3) with n of 1 or more, "
+                f"got {images.dtype} of shape {images.shape}"
+            )
+        if not images.flags.c_contiguous:
+            raise ValueError("images: expected C-contiguous; call np.ascontiguousarray first")
+        if labels is not None and (labels.dtype != np.int64 or labels.shape != (len(images),)):
+            raise ValueError(
+                f"labels: expected int64 of shape ({len(images)},), "
+                f"got {labels.dtype} of shape {labels.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """What a reader returns.
+
+    Attributes:
+        name: the data set's name on the command line.
+        train: what methods learn from, and the bank of the kNN evaluation.
+        test: the queries of the evaluation; None when there is nothing to evaluate on.
+        classes: class names in the order of the labels; empty when unlabelled.
+        mean: of the training pixels' red, green and blue, in 0..1.
+        std: likewise, above 0.
+        digest: identifies the content (hexadecimal); part of a run's key.
+        notes: what a reader of the results should know, such as files left out.
+
+    Raises:
+        ValueError: the parts do not fit together.
+    """
+
+    name: str
+    train: Split
+    test: Split | None
+    classes: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    digest: str
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.test is not None:
+            sizes = self.train.images.shape[1:], self.test.images.shape[1:]
+            if sizes[0] != sizes[1]:
+                raise ValueError(f"train and test images: expected one size, got {sizes}")
+            if self.train.labels is None or self.test.labels is None:
+                raise ValueError("test: expected None or labels in both parts, got unlabelled ones")
+        for split in (self.train, self.test):
+            if split is None or split.labels is None:
+                continue
+            if split.labels.min() < 0 or split.labels.max() >= len(self.classes):
+                raise ValueError(
+                    f"labels: expected 0..{len(self.classes) - 1}, "
+                    f"got {split.labels.min()}..{split.labels.max()}"
+                )
+
+    @property
+    def image_size(self) -> int:
+        """Height of an image, in pixels."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the training images have labels."""
+        return self.train.labels is not None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a run's record keeps, ready for JSON; `classes` is their number."""
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "train_images": len(self.train),
+            "test_images": len(self.test) if self.test else 0,
+            "classes": len(self.classes),
+            "image_size": self.image_size,
+            "labelled": self.labelled,
+        }
+
+
+class Dataset(ABC):
+    """A named data set: how to get it and how to read it."""
+
+    name: ClassVar[str]
+    """Name on the command line."""
+    description: ClassVar[str]
+    """One line for `bench list datasets`."""
+    default_recipe: ClassVar[str] = "paper"
+    """The recipe of a run that names none."""
+
+    @abstractmethod
+    def load(self, root: Path, image_size: int | None = None) -> ImageData:
+        """Read the images below `root`.
+
+        Args:
+            root: the folder that holds the data.
+            image_size: wanted height and width in pixels; None means the data set's own.
+
+        Raises:
+            DataProblem: the data is missing, incomplete or damaged.
+            UsageProblem: the data set cannot be had in this size.
+        """
+
+    @abstractmethod
+    def fetch(self, root: Path, report: Report = silent) -> None:
+        """Download below `root` what is missing, and verify all of it.
+
+        Raises:
+            DataProblem: it cannot be had, or is damaged and cannot be repaired.
+        """
+
+
+def default_root() -> Path:
+    """Return the folder of all data sets: $BENCH_DATA, else ~/.cache/instbench."""
+    chosen = os.environ.get("BENCH_DATA")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "instbench"
+
+
+def require_native_size(name: str, native: int, image_size: int | None) -> None:
+    """Refuse, with a UsageProblem, any size but the native one of a fixed-size data set."""
+    if image_size not in (None, native):
+        raise UsageProblem(
+            f"Data set {name!r} has images of {native} x {native} pixels only; "
+            f"got image size {image_size}. Leave the image size out."
+        )
+
+
+def channel_statistics(
+    images: NDArray[np.uint8],
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return mean and standard deviation of (n, h, w, 3) pixels per channel, in 0..1.
+
+    The standard deviation is at least one grey level, so that constant images can be normalised.
+    """
+    levels = np.arange(256) / 255
+    mean, std = [], []
+    for channel in range(3):
+        # A histogram is exact and needs no floating-point copy of the images.
+        share = np.bincount(images[..., channel].ravel(), minlength=256) / images[..., 0].size
+        mean.append(float(share @ levels))
+        std.append(max(float(share @ (levels - mean[-1]) ** 2) ** 0.5, 1 / 255))
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])

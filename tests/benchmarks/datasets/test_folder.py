@@ -1,0 +1,314 @@
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms import v2
+
+from benchmarks.datasets.folder import Folder
+from benchmarks.errors import DataProblem, UsageProblem
+
+RANDOM = np.random.default_rng(0)
+
+
+def picture(path: Path, width: int = 40, height: int = 36, mode: str = "RGB", **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = RANDOM.integers(0, 256, (height, width, 3), np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path, **options)
+    return path
+
+
+def load(root: Path, image_size: int | None = None):
+    return Folder().load(root, image_size)
+
+
+def expected_pixels(path: Path, side: int = 32) -> np.ndarray:
+    """Return what torchvision makes of the file: an independent reference."""
+    transform = v2.Compose([v2.Resize(side), v2.CenterCrop(side)])
+    with Image.open(path) as image:
+        return np.asarray(transform(image.convert("RGB")))
+
+
+@pytest.fixture
+def classes(tmp_path) -> Path:
+    """DIR/CLASS/*: 12 apes, 5 bees, 2 cats and 1 dog."""
+    for name, count in (("ape", 12), ("bee", 5), ("cat", 2), ("dog", 1)):
+        for number in range(count):
+            picture(tmp_path / name / f"{number:02}.png")
+    return tmp_path
+
+
+def test_class_folders_give_every_fifth_image_to_the_test(classes):
+    data = load(classes)
+    assert data.classes == ("ape", "bee", "cat", "dog")
+    assert np.bincount(data.train.labels).tolist() == [9, 4, 1, 1]
+    assert np.bincount(data.test.labels, minlength=4).tolist() == [3, 1, 1, 0]
+    tested = ["ape/01", "ape/06", "ape/11", "bee/01", "cat/01"]
+    for image, name in zip(data.test.images, tested, strict=True):
+        np.testing.assert_array_equal(image, expected_pixels(classes / f"{name}.png"))
+    assert data.notes == ()
+
+
+def test_the_split_does_not_depend_on_content(classes):
+    before = load(classes)
+    for path in classes.rglob("*.png"):
+        picture(path)
+    after = load(classes)
+    assert before.test.labels.tolist() == after.test.labels.tolist()
+    assert before.digest != after.digest
+
+
+def test_one_image_per_class_is_all_training(tmp_path):
+    for name in "ab":
+        picture(tmp_path / name / "x.png")
+    data = load(tmp_path)
+    assert data.test is None
+    assert data.train.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("part", ["test", "val"])
+def test_train_and_test_folders(tmp_path, part):
+    for place, count in (
+        ("train/ape", 3),
+        ("train/bee", 2),
+        (f"{part}/ape", 1),
+        (f"{part}/bee", 2),
+    ):
+        for number in range(count):
+            picture(tmp_path / place / f"{number}.jpg")
+    data = load(tmp_path)
+    assert data.classes == ("ape", "bee")
+    assert data.train.labels.tolist() == [0, 0, 0, 1, 1]
+    assert data.test.labels.tolist() == [0, 1, 1]
+    np.testing.assert_array_equal(
+        data.test.images[0], expected_pixels(tmp_path / part / "ape/0.jpg")
+    )
+
+
+def test_test_is_preferred_to_val_when_it_is_labelled(tmp_path):
+    for place in ("train/ape", "train/bee", "val/ape", "val/ape2"):
+        picture(tmp_path / place / "x.png")
+    picture(tmp_path / "test" / "unlabelled.png")
+    data = load(tmp_path)
+    assert data.test.labels.tolist() == [0, 1]
+    assert data.notes == ("test classes without a training image: ape2",)
+    for name in ("ape", "bee"):
+        picture(tmp_path / "test" / name / "y.png")
+    data = load(tmp_path)
+    assert data.classes == ("ape", "bee")
+    assert data.notes == ("1 images outside class folders left out, such as test/unlabelled.png",)
+
+
+def test_train_alone_is_split(tmp_path):
+    for number in range(5):
+        picture(tmp_path / "train/ape" / f"{number}.png")
+        picture(tmp_path / "train/bee" / f"{number}.png")
+    data = load(tmp_path)
+    assert (len(data.train), data.test.labels.tolist()) == (8, [0, 1])
+
+
+def test_train_may_be_the_name_of_a_class(tmp_path):
+    for name in ("bus", "car", "train"):
+        picture(tmp_path / name / "1.png")
+    assert load(tmp_path).classes == ("bus", "car", "train")
+
+
+def test_unlabelled_parts(tmp_path):
+    picture(tmp_path / "train/1.png")
+    picture(tmp_path / "test/2.png")
+    data = load(tmp_path)
+    assert (len(data.train), data.train.labels, data.test, data.classes) == (1, None, None, ())
+
+
+def test_a_flat_folder_is_unlabelled_and_in_sorted_order(tmp_path):
+    names = ["b.PNG", "a10.jpeg", "a2.webp", "C.bmp", "d.gif", "e.tif"]
+    for name in names:
+        picture(tmp_path / name)
+    data = load(tmp_path)
+    assert (data.train.labels, data.test, data.classes, data.labelled) == (None, None, (), False)
+    for image, name in zip(data.train.images, sorted(names), strict=True):
+        np.testing.assert_array_equal(image, expected_pixels(tmp_path / name))
+
+
+def test_a_single_class_folder_is_unlabelled(tmp_path):
+    picture(tmp_path / "photos/1.png")
+    picture(tmp_path / "photos/deeper/2.png")
+    picture(tmp_path / "0.png")
+    data = load(tmp_path)
+    assert (len(data.train), data.labelled) == (3, False)
+    assert data.notes == ("one class only (photos), so treated as unlabelled",)
+
+
+@pytest.mark.parametrize("side", [None, 8, 17, 50])
+@pytest.mark.parametrize("size", [(40, 40), (61, 33), (33, 61), (9, 200), (10, 10)])
+def test_resize_and_crop_match_torchvision(tmp_path, size, side):
+    path = picture(tmp_path / "x.png", *size)
+    images = load(tmp_path, side).train.images
+    assert images.shape == (1, side or 32, side or 32, 3)
+    np.testing.assert_array_equal(images[0], expected_pixels(path, side or 32))
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("L", "png"), ("P", "png"), ("RGBA", "png"), ("LA", "png"), ("1", "png"), ("CMYK", "jpg")],
+)
+def test_other_modes_become_rgb(tmp_path, mode, suffix):
+    path = picture(tmp_path / f"x.{suffix}", mode=mode)
+    with Image.open(path) as image:
+        assert image.mode == mode
+    np.testing.assert_array_equal(load(tmp_path).train.images[0], expected_pixels(path))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bits_keep_their_contrast(tmp_path, suffix):
+    ramp = np.linspace(0, 65535, 32 * 32).reshape(32, 32)
+    Image.fromarray(ramp.astype(np.uint16)).save(tmp_path / f"x.{suffix}")
+    image = load(tmp_path).train.images[0]
+    np.testing.assert_allclose(image[..., 0], ramp / 257, atol=0.6)
+    assert (image == image[..., :1]).all()
+
+
+def test_a_palette_with_transparency_gives_no_warning(tmp_path, recwarn):
+    picture(tmp_path / "x.png", mode="P", transparency=bytes(range(100)))
+    assert load(tmp_path).train.images.shape == (1, 32, 32, 3)
+    assert not recwarn.list
+
+
+def test_photographs_are_turned_as_their_camera_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    turned = picture(tmp_path / "x.png", exif=exif)
+    with Image.open(turned) as image:
+        upright = image.convert("RGB").transpose(Image.Transpose.ROTATE_270)
+    upright.save(tmp_path / "y.png")
+    images = load(tmp_path).train.images
+    np.testing.assert_array_equal(images[0], images[1])
+
+
+def test_unusable_files_are_left_out_with_their_reason(classes):
+    whole = picture(classes / "ape" / "whole.jpg", 100, 100).read_bytes()
+    (classes / "ape" / "whole.jpg").unlink()
+    (classes / "ape" / "03.png").write_bytes(b"")
+    (classes / "ape" / "broken.jpg").write_bytes(b"not a jpeg")
+    (classes / "bee" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    picture(classes / "cat" / "tiny.png", 7, 300)
+    data = load(classes)
+    assert data.notes == (
+        "4 of 23 files left out: ape/03.png (cannot be read), ape/broken.jpg (cannot be read), "
+        "bee/cut.jpg (truncated), cat/tiny.png (7x300 is smaller than 8 pixels)",
+    )
+    assert len(data.train) + len(data.test) == 19
+    np.testing.assert_array_equal(data.train.images[2], expected_pixels(classes / "ape/04.png"))
+
+
+def test_a_long_list_of_unusable_files_is_cut(tmp_path):
+    picture(tmp_path / "good.png")
+    for number in range(8):
+        (tmp_path / f"bad{number}.png").write_bytes(b"?")
+    (note,) = load(tmp_path).notes
+    assert note.startswith("8 of 9 files left out: bad0.png (cannot be read), ")
+    assert note.endswith("bad4.png (cannot be read) and 3 more")
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File Read")
+@pytest.mark.parametrize("damage", [slice(0, 60), slice(0, 400), slice(0, -1), slice(10, None)])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "tif", "webp"])
+def test_no_damage_is_a_crash(tmp_path, suffix, damage):
+    whole = picture(tmp_path / f"x.{suffix}").read_bytes()
+    (tmp_path / f"x.{suffix}").write_bytes(whole[damage])
+    picture(tmp_path / "good.png")
+    data = load(tmp_path)
+    assert len(data.train) == 2 - len(data.notes)
+
+
+def test_hidden_files_other_files_and_loops_are_ignored(classes):
+    expected = load(classes)
+    picture(classes / ".hidden.png")
+    picture(classes / ".git" / "x.png")
+    picture(classes / "ape" / "._00.png")
+    (classes / "ape" / "labels.txt").write_text("no image")
+    (classes / "README").write_text("no image")
+    (classes / "empty").mkdir()
+    (classes / "folder.png").mkdir()
+    (classes / "ape" / "loop").symlink_to(classes)
+    (classes / "ape" / "gone.png").symlink_to(classes / "nowhere.png")
+    (classes / "ape" / "self.png").symlink_to(classes / "ape" / "self.png")
+    os.mkfifo(classes / "ape" / "pipe.png")
+    data = load(classes)
+    assert data.digest == expected.digest
+    assert data.notes == ()
+
+
+def test_links_to_files_and_class_folders_are_followed(tmp_path):
+    picture(tmp_path / "store/1.png")
+    picture(tmp_path / "other/2.png")
+    root = tmp_path / "root"
+    (root / "bee").mkdir(parents=True)
+    (root / "ape").symlink_to(tmp_path / "store")
+    (root / "bee/x.png").symlink_to(tmp_path / "other/2.png")
+    assert load(root).train.labels.tolist() == [0, 1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_file_names_need_not_be_unicode(tmp_path):
+    for name in (b"caf\xe9", b"bar"):
+        folder = os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
+        os.mkdir(folder)
+        picture(Path(folder) / "x.png")
+    assert load(tmp_path).classes == ("bar", "caf\\xe9")
+
+
+def test_normalisation_is_that_of_the_train_pixels(classes):
+    data = load(classes)
+    unit = data.train.images / 255
+    np.testing.assert_allclose(data.mean, unit.mean((0, 1, 2)))
+    np.testing.assert_allclose(data.std, unit.std((0, 1, 2)))
+
+
+def test_the_digest_identifies_the_content(classes):
+    first = load(classes).digest
+    assert load(classes).digest == first
+    digests = {first, load(classes, 16).digest}
+    (classes / "ape/00.png").rename(classes / "ape/000.png")
+    digests.add(load(classes).digest)
+    (classes / "dog").rename(classes / "eel")
+    digests.add(load(classes).digest)
+    picture(classes / "bee/04.png")
+    digests.add(load(classes).digest)
+    assert len(digests) == 5
+
+
+def test_the_place_of_the_folder_does_not_matter(classes, tmp_path_factory):
+    first = load(classes).digest
+    moved = classes.rename(tmp_path_factory.mktemp("elsewhere") / "moved")
+    assert load(moved).digest == first
+
+
+def test_errors_name_the_folder(tmp_path):
+    with pytest.raises(DataProblem, match=r"absent: expected a folder of images, found nothing"):
+        load(tmp_path / "absent")
+    with pytest.raises(DataProblem, match=r"x\.png: expected a folder of images, found a file"):
+        load(picture(tmp_path / "x.png"))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DataProblem, match=r"No image in .*empty.*--data DIR"):
+        load(empty)
+    (empty / "bad.jpg").write_bytes(b"?")
+    with pytest.raises(
+        DataProblem, match=r"No usable training image in .*empty: 1 of 1 .*bad\.jpg"
+    ):
+        load(empty)
+    with pytest.raises(UsageProblem, match="at least 8 pixels, got 4"):
+        load(tmp_path, 4)
+
+
+def test_fetch_reports_what_is_there(classes):
+    (classes / "ape" / "bad.png").write_bytes(b"?")
+    lines = []
+    Folder().fetch(classes, lines.append)
+    assert lines == [
+        "1 of 21 files left out: ape/bad.png (cannot be read)",
+        f"{classes}: 15 training and 5 test images, 4 classes",
+    ]

@@ -1,0 +1,201 @@
+"""The command line, end to end."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.cli import main
+from methods import names
+from methods.check import check_method
+
+EXAMPLE_PLUGIN = Path(__file__).parents[1] / "example_plugin"
+
+
+def records_below(results: Path) -> list[dict]:
+    return [json.loads(p.read_text()) for p in sorted(results.glob("runs/*/run.json"))]
+
+
+def test_every_method_then_the_report(bench, tiny_recipe, tmp_path):
+    output = bench("run", "--recipe", str(tiny_recipe), "--epochs", "1").output
+    found = records_below(tmp_path / "results")
+    assert sorted(record["method"]["name"] for record in found) == names()
+    assert all(0 < record["final"]["knn"] <= 100 for record in found)
+    assert output.count("done: ") == len(names())
+
+    again = bench("run", "--recipe", str(tiny_recipe), "--epochs", "1").output
+    assert again.count("reused: ") == len(names())
+    assert "epoch 1" not in again
+
+    bench("report")
+    page = (tmp_path / "results" / "report" / "report.html").read_text()
+    assert all(name in page for name in names())
+    assert bench("list", "runs").output.count("finished") == len(names())
+
+
+def test_seeds_and_settings_reach_the_records(bench, tiny_recipe, tmp_path):
+    bench("run", "--methods", "invaspread", "--recipe", str(tiny_recipe), "--seeds", "2",
+          "--epochs", "1", "--set", "invaspread.temperature=0.05",
+          "--set", "recipe.augmentation.crop_scale=[0.8, 1.0]")  # fmt: skip
+    found = records_below(tmp_path / "results")
+    assert sorted(record["seed"] for record in found) == [0, 1]
+    for record in found:
+        assert record["method"]["changed"] == {"temperature": 0.05}
+        assert record["recipe"]["augmentation"]["crop_scale"] == [0.8, 1.0]
+
+
+def test_recipe_file_states_options_and_the_command_line_wins(bench, tmp_path, tiny_recipe):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        tiny_recipe.read_text().replace("epochs: 3", "epochs: 1")
+        + "seeds: 2\nset: {invaspread.temperature: 0.2}\nresults: elsewhere\n"
+    )
+    bench("run", "--methods", "invaspread", "--recipe", str(mine), "--seeds", "1")
+    (record,) = records_below(tmp_path / "elsewhere")
+    assert record["method"]["hyper_parameters"]["temperature"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--methods", "invaspred"], "Did you mean invaspread"),
+        (["--dataset", "cifar"], "Did you mean cifar10"),
+        (["--recipe", "papers"], "Did you mean paper"),
+        (["--recipe", "nowhere.yaml"], "nowhere.yaml"),
+        (["--set", "nce.tau=1"], "Unknown hyper-parameter of nce 'tau'"),
+        (["--set", "nce"], "METHOD.HYPER_PARAMETER=VALUE"),
+        (["--set", "recipe.batch_size=99999"], "batch_size"),
+        (["--table", "77"], "Unknown table"),
+        (["--seeds", "0"], "--seeds"),
+        (["--epochs", "0"], "--epochs"),
+        (["--device", "gpu7"], "--device"),
+        (["--precision", "fp8"], "--precision"),
+        (["--plugin", "nowhere.py"], "nowhere.py"),
+        (["--dataset", "folder"], "--data DIR"),
+        (["--unknown"], "--unknown"),
+    ],
+)
+def test_usage_errors_are_one_line_with_status_2(bench, tmp_path, words, message):
+    output = bench("run", *words, status=2).output
+    assert message in output
+    assert not (tmp_path / "results" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--dataset", "cifar10", "--data", "empty"], "bench data cifar10"),
+        (["run", "--dataset", "folder", "--data", "nowhere"], "nowhere"),
+        (["run", "--dataset", "folder", "--data", "empty"], "empty"),
+    ],
+)
+def test_data_problems_have_status_1(bench, tmp_path, words, message):
+    (tmp_path / "empty").mkdir()
+    assert message in bench(*words, status=1).output
+
+
+def test_report_and_list_refuse_unknown_words(bench):
+    assert "html, md" in bench("report", "--format", "pdf", status=2).output
+    assert "methods" in bench("list", "method", status=2).output
+    assert "Unknown data set" in bench("data", "cifar11", status=2).output
+
+
+def test_failing_run_does_not_stop_the_others(bench, tmp_path, tiny_recipe):
+    plugin = tmp_path / "explode.py"
+    plugin.write_text(
+        "import torch\nfrom methods import Method\n\n"
+        "class Explode(Method):\n    name = 'a-explode'\n    paper = 'none'\n"
+        "    def loss(self, batch):\n"
+        "        return self.embed(batch.views[0]).sum() * torch.tensor(float('nan'))\n"
+    )
+    words = ["run", "--plugin", str(plugin), "--methods", "a-explode,random-cnn",
+             "--recipe", str(tiny_recipe)]  # fmt: skip
+    output = bench(*words, status=1).output
+    assert "a-explode" in output
+    assert "loss is nan at epoch 1, step 1" in output
+    assert "done: random-cnn" in output
+    assert "failed: loss is nan" in bench("list", "runs").output
+
+
+def test_list_names_everything(bench):
+    output = bench("list", "methods").output
+    assert all(name in output for name in names())
+    assert "temperature=0.1" in output
+    assert "paper" in bench("list", "recipes").output
+    assert "cifar10" in bench("list", "datasets").output
+    assert "kNN accuracy" in bench("list", "tables").output
+    assert bench("list", "runs").output == ""
+
+
+def test_unreadable_k_larger_than_the_bank_is_clipped(bench, tiny_recipe, tmp_path):
+    bench("run", "--methods", "random-cnn", "--recipe", str(tiny_recipe),
+          "--set", "recipe.knn_k=5000")  # fmt: skip
+    (record,) = records_below(tmp_path / "results")
+    assert record["final"]["knn"] > 0
+    assert record["protocols"]["knn"] == "knn-5000-0.1"
+
+
+def test_help_explains_every_command():
+    for words in ([], ["run"], ["report"], ["list"], ["data"]):
+        result = CliRunner().invoke(main, [*words, "--help"])
+        assert result.exit_code == 0
+        assert "Usage" in result.output
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_plan_without_repeating_a_run(tmp_path, tiny_recipe):
+    words = [sys.executable, "-m", "benchmarks.cli", "run", "--recipe", str(tiny_recipe),
+             "--results", str(tmp_path / "r")]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert "".join(outputs).count("done: ") == len(names())  # each run was made once
+    assert "".join(outputs).count("reused: ") == len(names())
+    assert len(records_below(tmp_path / "r")) == len(names())
+    assert not list((tmp_path / "r").rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_plug_in_package_is_installed_and_run(tmp_path, tiny_recipe):
+    site = tmp_path / "site"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps",
+         "--no-build-isolation", "--disable-pip-version-check", "--target", str(site),
+         str(EXAMPLE_PLUGIN)],
+        check=True,
+    )  # fmt: skip
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+    def call(*words: str) -> str:
+        command = [sys.executable, "-m", "benchmarks.cli", *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    listed = call("list", "methods")
+    assert "alignment" in listed
+    assert "broken: not available: alignment_broken:Nothing: RuntimeError" in listed
+    call("run", "--methods", "alignment,invaspread", "--recipe", str(tiny_recipe),
+         "--set", "alignment.weight=0.5", "--results", str(tmp_path / "r"))  # fmt: skip
+    found = records_below(tmp_path / "r")
+    assert [r["method"]["changed"] for r in found] == [{"weight": 0.5}, {}]
+    call("report", "--results", str(tmp_path / "r"))
+    assert "alignment" in (tmp_path / "r" / "report" / "report.html").read_text()
+
+
+def test_example_plug_in_passes_the_conformance_suite():
+    sys.path.insert(0, str(EXAMPLE_PLUGIN))
+    try:
+        from alignment import Alignment
+    finally:
+        sys.path.pop(0)
+    check_method(Alignment)

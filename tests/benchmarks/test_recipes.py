@@ -1,0 +1,107 @@
+import pytest
+from pydantic import ValidationError
+
+from benchmarks import recipes
+from benchmarks.augment import Augmentation
+from benchmarks.errors import UsageProblem
+from benchmarks.recipes import Recipe, read, resolve
+
+
+def test_paper_recipe_is_the_papers_section_4_1():
+    paper = read("paper").recipe
+    assert (paper.backbone, paper.embedding_size, paper.epochs) == ("resnet18", 128, 200)
+    assert (paper.batch_size, paper.lr, paper.momentum, paper.weight_decay) == (
+        128,
+        0.03,
+        0.9,
+        5e-4,
+    )
+    assert not paper.nesterov
+    assert paper.knn_protocol == "knn-200-0.1"
+    assert paper.augmentation == Augmentation()  # the authors' values are its defaults
+
+
+@pytest.mark.parametrize(
+    ("recipe", "epoch", "factor"),
+    [
+        ("paper", 0, 1.0),
+        ("paper", 119, 1.0),
+        ("paper", 120, 0.1),
+        ("paper", 159, 0.1),
+        ("paper", 160, 0.01),
+        ("paper", 199, 0.01),
+        ("published-code", 300, 0.1),
+        ("current-code", 160, 0.05),
+        ("current-code", 200, 0.01),
+    ],
+)
+def test_learning_rate_schedules(recipe, epoch, factor):
+    assert read(recipe).recipe.lr_at(epoch) == pytest.approx(0.03 * factor)
+
+
+def test_every_shipped_recipe_reads_and_carries_its_name():
+    for name in recipes.names():
+        assert read(name).recipe.name == name
+        assert read(name).recipe.description
+
+
+def test_file_takes_fields_of_its_base_and_options_of_the_command(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "base: quick\nlr: 0.06\naugmentation: {hue: 0.1}\nseeds: 3\nmethods: [nce, invaspread]\n"
+    )
+    content = read(str(file))
+    quick = read("quick").recipe
+    assert content.recipe.name == "mine"
+    assert content.recipe.lr == 0.06
+    assert content.recipe.backbone == quick.backbone
+    assert content.recipe.augmentation.hue == 0.1
+    assert content.recipe.augmentation.brightness == quick.augmentation.brightness
+    assert content.options == {"seeds": 3, "methods": ["nce", "invaspread"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning_rate: 0.1", "learning_rate"),
+        ("epoch: 3", "Did you mean epochs"),
+        ("epochs: 0", "epochs"),
+        ("backbone: resnet81", "Did you mean resnet18"),
+        ("augmentation: {blur: 0.5}", "blur"),
+        ("base: papre", "Did you mean paper"),
+        ("- a list", "expected `field: value` lines"),
+        ("epochs: [", "not valid YAML"),
+        ("{nesterov: true, momentum: 0}", "nesterov"),
+    ],
+)
+def test_wrong_file_is_a_usage_problem_that_names_the_place(tmp_path, text, message):
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageProblem, match=message):
+        read(str(file))
+
+
+def test_unknown_recipe_suggests_near_ones():
+    with pytest.raises(UsageProblem, match="Did you mean quick"):
+        read("quik")
+
+
+def test_missing_file_is_named():
+    with pytest.raises(UsageProblem, match="nowhere.yaml"):
+        read("nowhere.yaml")
+
+
+def test_resolve_changes_fields_and_transforms():
+    changed = resolve(read("paper").recipe, {"epochs": 2, "augmentation.flip": 0.0})
+    assert changed.epochs == 2
+    assert changed.augmentation.flip == 0.0
+    assert changed.augmentation.hue == 0.4
+    with pytest.raises(UsageProblem, match="Did you mean batch_size"):
+        resolve(read("paper").recipe, {"batchsize": 2})
+    with pytest.raises(UsageProblem, match=r"lr\.x"):
+        resolve(read("paper").recipe, {"lr.x": 2})
+
+
+def test_recipes_cannot_be_changed_in_place():
+    with pytest.raises(ValidationError):
+        Recipe(name="x").epochs = 3

@@ -1,0 +1,229 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from benchmarks.augment import Augmentation
+from benchmarks.datasets.base import Split
+from benchmarks.errors import RunFailed, UsageProblem
+from benchmarks.images import ImageStore
+from benchmarks.progress import PlainProgress
+from benchmarks.recipes import Recipe
+from benchmarks.trainer import Trainer, derive_seed
+from methods import Batch, Method
+
+CPU = torch.device("cpu")
+
+
+class Encoder(nn.Module):
+    embedding_size = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3)
+        self.bn = nn.BatchNorm2d(6)
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, images):
+        return self.head(F.relu(self.bn(self.conv(images))).mean(dim=(2, 3)))
+
+
+class Probe(Method):
+    """Records what the trainer does with it."""
+
+    paper = "none"
+
+    def __init__(self, encoder, instances, views=2, loss_at=None):
+        super().__init__(encoder, instances)
+        self.__dict__["views"] = views
+        self.seen: list[torch.Tensor] = []
+        self.shapes: list[int] = []
+        self.modes: list[tuple[str, bool]] = []
+        self.steps_after = 0
+        self.loss_at = loss_at or {}
+
+    def start_epoch(self, epoch, embed_all):
+        self.embedded = embed_all()
+        self.modes.append(("start", self.training))
+
+    def loss(self, batch: Batch):
+        self.modes.append(("loss", self.training))
+        self.seen.append(batch.index)
+        self.shapes.append(len(batch.views))
+        value = self.embed(batch.views[0]).square().sum(0).var()
+        return value * self.loss_at.get(len(self.seen), 1.0)
+
+    def after_step(self, batch):
+        self.steps_after += 1
+
+    def figures(self):
+        return {"steps": float(self.steps_after)}
+
+
+@pytest.fixture
+def stores():
+    rng = np.random.default_rng(0)
+    splits = [
+        Split(rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8), rng.integers(0, 3, n))
+        for n in (50, 20)
+    ]
+    return [ImageStore(split, CPU, (0.5,) * 3, (0.2,) * 3) for split in splits]
+
+
+def make(stores, method=None, precision="fp32", **fields) -> Trainer:
+    defaults = {"name": "t", "epochs": 3, "batch_size": 16, "knn_k": 5, "lr_factors": {2: 0.1}}
+    recipe = Recipe(**{**defaults, **fields})
+    torch.manual_seed(0)
+    method = method or Probe(Encoder(), 50)
+    return Trainer(method, recipe, *stores, 0, CPU, precision, PlainProgress(lambda line: None))
+
+
+def fit(trainer: Trainer) -> pd.DataFrame:
+    trainer.fit(pd.DataFrame(), lambda history: None)
+    return trainer.history
+
+
+def test_history_has_a_row_per_epoch_with_the_schedule(stores):
+    history = fit(make(stores))
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["lr"].tolist() == pytest.approx([0.03, 0.03, 0.003])
+    assert history["images_seen"].tolist() == [96, 192, 288]  # 3 whole batches of 16, 2 views
+    assert history["steps"].tolist() == [3, 6, 9]
+    assert np.isfinite(history[["loss", "knn", "train_seconds", "evaluate_seconds"]]).all(axis=None)
+    assert history["train_seconds"].is_monotonic_increasing
+
+
+def test_each_epoch_visits_distinct_images_in_a_new_order(stores):
+    trainer = make(stores)
+    fit(trainer)
+    epochs = torch.cat(trainer.method.seen).split(48)
+    for visited in epochs:
+        assert len(visited.unique()) == 48
+    assert not torch.equal(epochs[0], epochs[1])
+
+
+def test_last_batch_is_kept_if_the_method_asks(stores):
+    method = Probe(Encoder(), 50)
+    method.__dict__["drop_last"] = False
+    fit(make(stores, method, epochs=1))
+    assert [len(index) for index in method.seen] == [16, 16, 16, 2]
+
+
+def test_modes(stores):
+    trainer = make(stores, epochs=1)
+    fit(trainer)
+    assert all(training for stage, training in trainer.method.modes if stage == "loss")
+    assert trainer.method.embedded.shape == (50, 4)
+
+
+def test_evaluation_leaves_batch_statistics_alone(stores):
+    trainer = make(stores)
+    before = trainer.method.encoder.bn.running_mean.clone()
+    first, second = trainer.embed_images(), trainer.embed_images()
+    assert torch.equal(trainer.method.encoder.bn.running_mean, before)
+    assert np.array_equal(first.train, second.train)
+    assert trainer.method.training
+
+
+def test_embed_all_is_in_the_order_of_the_index(stores):
+    trainer = make(stores, epochs=1)
+    expected = trainer.embed_images().train
+    fit(trainer)
+    assert np.allclose(trainer.method.embedded.numpy(), expected)
+
+
+def test_evaluate_every_skips_but_keeps_first_and_last(stores):
+    history = fit(make(stores, epochs=5, evaluate_every=3))
+    assert history["knn"].notna().tolist() == [True, False, True, False, True]
+
+
+def test_views_are_augmented_independently(stores):
+    kept = []
+
+    class Keep(Probe):
+        def loss(self, batch):
+            kept.append(batch)
+            return super().loss(batch)
+
+    fit(make(stores, Keep(Encoder(), 50, views=3), epochs=1))
+    assert len(kept[0].views) == 3
+    assert not torch.equal(kept[0].views[0], kept[0].views[1])
+    fit(make(stores, Keep(Encoder(), 50), epochs=1, augmentation=Augmentation().without(
+        "crop", "jitter", "grayscale", "flip")))  # fmt: skip
+    assert torch.equal(kept[-1].views[0], kept[-1].views[1])
+
+
+def test_same_seed_same_bits(stores):
+    first, second = make(stores), make(stores)
+    columns = ["loss", "knn", "steps"]
+    assert fit(first)[columns].equals(fit(second)[columns])
+    for one, other in zip(first.method.parameters(), second.method.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_loss_that_is_not_finite_names_epoch_and_step(stores, value):
+    method = Probe(Encoder(), 50, loss_at={5: value})  # 3 steps an epoch: epoch 2, step 2
+    saved = []
+    trainer = make(stores, method)
+    with pytest.raises(RunFailed, match=r"epoch 2, step 2.*checkpoint of epoch 1 is kept"):
+        trainer.fit(pd.DataFrame(), lambda history: saved.append(len(history)))
+    assert saved == [1]
+
+
+def test_batch_larger_than_the_data(stores):
+    with pytest.raises(UsageProblem, match="at most 50.*recipe.batch_size"):
+        make(stores, batch_size=51)
+
+
+def test_method_without_training_is_evaluated_once(stores):
+    class Untrained(Probe):
+        def epochs(self, planned):
+            return 0
+
+    history = fit(make(stores, Untrained(Encoder(), 50)))
+    assert history["epoch"].tolist() == [0]
+    assert np.isfinite(history["knn"]).all()
+
+
+def test_parameter_groups_override_momentum(stores):
+    class Groups(Probe):
+        def parameter_groups(self):
+            conv = list(self.encoder.conv.parameters())
+            return [
+                {"params": conv, "momentum": 0.0, "lr_scale": 0.5},
+                {"params": [p for p in self.parameters() if all(p is not c for c in conv)]},
+            ]
+
+    trainer = make(stores, Groups(Encoder(), 50), epochs=1)
+    fit(trainer)
+    first, second = trainer.optimizer.param_groups
+    assert (first["momentum"], second["momentum"]) == (0.0, 0.9)
+    assert first["lr"] == pytest.approx(second["lr"] / 2)
+
+
+def test_unlabelled_images_give_no_knn(stores):
+    train = ImageStore(Split(np.zeros((50, 8, 8, 3), np.uint8), None), CPU, (0.5,) * 3, (0.2,) * 3)
+    history = fit(make([train, None], epochs=1))
+    assert history["knn"].isna().all()
+
+
+def test_bf16_trains_to_finite_losses(stores):
+    assert np.isfinite(fit(make(stores, precision="bf16"))["loss"]).all()
+
+
+def test_pooled_features_come_with_the_last_embeddings(stores):
+    trainer = make(stores, epochs=1)
+    embedded = trainer.fit(pd.DataFrame(), lambda history: None)
+    assert embedded.train_pooled.shape == (50, 6)
+    head = trainer.method.encoder.head
+    expected = F.normalize(head(torch.from_numpy(embedded.test_pooled)), dim=1)
+    assert np.allclose(embedded.test, expected.detach().numpy(), atol=1e-5)
+    assert 0 <= trainer.pooled_knn(embedded) <= 100
+
+
+def test_derived_seeds_differ():
+    assert derive_seed(0, 1) != derive_seed(1, 0)
+    assert derive_seed(0, "order") == derive_seed(0, "order") >= 0

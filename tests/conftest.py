@@ -1,0 +1,59 @@
+"""Shared by all tests: small runs on the embedded digits."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors: threads cost more than they give
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner, Result
+
+from benchmarks.cli import main
+from methods import registry
+
+TINY = {
+    "base": "digits",
+    "embedding_size": 16,
+    "train_images": 200,
+    "batch_size": 32,
+    "epochs": 3,
+    "knn_k": 20,
+    "lr_factors": {2: 0.1},
+    "methods": {"deepcluster": {"clusters": 12}, "nce": {"noise": 64}},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _registry_as_it_was(monkeypatch):
+    """Forget the methods that a test registers."""
+    registry.discover()
+    monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+
+
+@pytest.fixture
+def tiny_recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY))
+    return path
+
+
+@pytest.fixture
+def bench(tmp_path: Path, tiny_recipe: Path, monkeypatch):
+    """Call the command line in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str, status: int = 0) -> Result:
+        result = CliRunner().invoke(main, list(words), catch_exceptions=False)
+        assert result.exit_code == status, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return call

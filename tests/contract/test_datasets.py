@@ -1,0 +1,118 @@
+"""What every data set promises, whichever it is."""
+
+import dataclasses
+import hashlib
+import json
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import datasets
+from benchmarks.datasets.cifar import Cifar
+from benchmarks.errors import DataProblem
+
+RANDOM = np.random.default_rng(0)
+
+
+def write_cifar(dataset: Cifar, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write tiny files under the official names and tell the reader their digests."""
+    facts = dataset.facts
+    folder = root / facts.folder
+    folder.mkdir()
+    for name in facts.md5:
+        content = {
+            "data": RANDOM.integers(0, 256, (5, 3072), np.uint8),
+            facts.labels_key: [0, 1, 2, 1, 0],
+            facts.names_key: ["ape", "bee", "cat"],
+        }
+        (folder / name).write_bytes(pickle.dumps(content))
+    md5 = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in facts.md5}
+    monkeypatch.setattr(type(dataset), "facts", dataclasses.replace(facts, md5=md5))
+
+
+def write_folder(root: Path) -> None:
+    for name in ("ape", "bee"):
+        (root / name).mkdir()
+        for number in range(6):
+            pixels = RANDOM.integers(0, 256, (20, 24, 3), np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+
+
+@pytest.fixture(params=datasets.names())
+def dataset(request) -> datasets.Dataset:
+    return datasets.get(request.param)
+
+
+@pytest.fixture
+def root(dataset, tmp_path, monkeypatch) -> Path:
+    if isinstance(dataset, Cifar):
+        write_cifar(dataset, tmp_path, monkeypatch)
+    elif dataset.name == "folder":
+        write_folder(tmp_path)
+    return tmp_path
+
+
+def test_it_describes_itself(dataset):
+    assert re.fullmatch("[a-z0-9]+", dataset.name)
+    assert 10 < len(dataset.description) < 100
+    assert dataset.default_recipe == ("digits" if dataset.name == "digits" else "paper")
+
+
+def test_the_data_is_as_promised(dataset, root):
+    data = dataset.load(root)
+    assert data.name == dataset.name
+    for split in (data.train, data.test):
+        assert split.images.dtype == np.uint8
+        assert split.images.shape == (len(split), data.image_size, data.image_size, 3)
+        assert split.images.flags.c_contiguous
+        assert split.labels.dtype == np.int64
+        assert 0 <= split.labels.min() <= split.labels.max() < len(data.classes)
+        assert split.images.std() > 0
+    assert all(0 < value < 1 for value in data.mean + data.std)
+    assert re.fullmatch("[0-9a-f]{32,}", data.digest)
+
+
+def test_loading_twice_gives_the_same(dataset, root):
+    first, second = dataset.load(root), dataset.load(root)
+    assert first.digest == second.digest
+    assert first.facts() == second.facts()
+    np.testing.assert_array_equal(first.train.images, second.train.images)
+    np.testing.assert_array_equal(first.test.labels, second.test.labels)
+
+
+def test_the_native_size_may_be_asked_for(dataset, root):
+    data = dataset.load(root)
+    assert dataset.load(root, data.image_size).digest == data.digest
+
+
+def test_facts_survive_json(dataset, root):
+    facts = dataset.load(root).facts()
+    assert json.loads(json.dumps(facts)) == facts
+    assert set(facts) == {
+        "name",
+        "digest",
+        "train_images",
+        "test_images",
+        "classes",
+        "image_size",
+        "labelled",
+    }
+
+
+def test_fetch_verifies_what_is_there(dataset, root):
+    lines = []
+    before = sorted(root.rglob("*"))
+    dataset.fetch(root, lines.append)
+    assert lines
+    assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", sorted({*datasets.names()} - {"digits"}))
+def test_a_missing_root_is_an_error_that_names_it(name, tmp_path):
+    with pytest.raises(DataProblem, match="absent"):
+        datasets.get(name).load(tmp_path / "absent")
+    assert not list(tmp_path.iterdir())
