@@ -1,0 +1,90 @@
+"""From the records of finished runs to tables, plots and one page; trains nothing."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.errors import unknown_name
+from benchmarks.records import atomic_path, read_all
+from benchmarks.report import efficiency, page
+from benchmarks.report.content import Content, build
+from benchmarks.report.latex import latex
+from benchmarks.report.layout import Table
+from benchmarks.report.markdown import markdown
+from benchmarks.report.select import read_failures
+
+__all__ = ["FORMATS", "write_report"]
+
+FORMATS = ("html", "md", "tex", "csv")
+"""What a report can be written as."""
+
+
+def _to_stderr(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def write_report(
+    results: Path,
+    formats: Sequence[str] = FORMATS,
+    warn: Callable[[str], None] = _to_stderr,
+) -> list[Path]:
+    """Write the report on the runs below `results` into `results`/report.
+
+    Args:
+        results: the folder that `bench run` wrote to; without runs the report says what is missing.
+        formats: some of FORMATS. "html" and "md" come with the plots as SVG, "csv" with the curves.
+        warn: told about records that are left out because they are damaged; the page says so too.
+
+    Returns:
+        The files written, the page first.
+
+    Raises:
+        UsageProblem: if a format is unknown.
+        BenchError: if a file cannot be written.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown_name("format", name, FORMATS)
+    problems: list[str] = []
+
+    def note(problem: str) -> None:
+        problems.append(problem)
+        warn(problem)
+
+    runs = read_all(results, note)
+    content = build(runs, read_failures(results, note), problems, results)
+    written = []
+    for name, text in _files(content, formats).items():
+        path = results / "report" / name
+        with atomic_path(path) as part:
+            part.write_text(text, encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def _files(content: Content, formats: Sequence[str]) -> dict[str, str]:
+    """Return the files' texts by name."""
+    files = {}
+    if "html" in formats:
+        files["report.html"] = page.html(content)
+    if "md" in formats:
+        files["report.md"] = markdown(content)
+    if {"html", "md"} & set(formats):
+        files |= {f"{plot.slug}.svg": plot.svg for plot in content.plots}
+    if "tex" in formats:
+        files |= {f"{table.slug}.tex": latex(table) for table in content.tables}
+    if "csv" in formats:
+        files |= {f"{table.slug}.csv": _csv(table) for table in content.tables}
+        for section in content.sections:
+            if section.plots:
+                curves = efficiency.curves(section.comparison)
+                files[f"curves-{section.anchor}.csv"] = curves.to_csv(index=False)
+    return files
+
+
+def _csv(table: Table) -> str:
+    """Return the rows in plain numbers and full precision."""
+    text: str = pd.DataFrame([dict(row.data) for row in table.rows]).to_csv(index=False)
+    return text

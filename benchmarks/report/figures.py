@@ -1,0 +1,238 @@
+"""Learning curves as SVG: one panel per question, legible from a phone's width up."""
+
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from benchmarks.report import measures
+from benchmarks.report.efficiency import published_points, shown_groups
+from benchmarks.report.select import Comparison, Group
+from benchmarks.report.svg import spread_labels, tidy
+
+# Told apart under the common colour-vision deficiencies and at 3:1 on white; the marker tells too.
+STYLES = {
+    "random-cnn": ("#777777", ""),
+    "deepcluster": ("#A68A1E", "P"),
+    "exemplar": ("#0E7A4A", "^"),
+    "npsoftmax": ("#123F8C", "s"),
+    "nce": ("#3596D4", "D"),
+    "triplet": ("#C766C0", "v"),
+    "triplet-hard": ("#6E1450", "X"),
+    "invaspread": ("#C8371B", "o"),
+}
+_OTHER_COLOURS = ("#5B6B10", "#00707A", "#8C4B3A", "#5040A8", "#404040", "#B0306A")
+_OTHER_MARKERS = ("h", "<", ">", "d", "p", "*")
+_STEPS = [1, 2, 5, 10]  # between ticks
+_DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
+
+WIDTH, HEIGHT = 400.0, 300.0  # points: the units of the view box, so 10 is 10 px at full width
+_LEFT, _TOP, _BOTTOM, _GAP = 28.0, 28.0, 40.0, 20.0
+_FONT, _LINE, _INK, _MUTED = 11.0, 12.5, "#1c2430", "#5a6472"
+_TITLE: Any = {"fontsize": _FONT, "color": _MUTED, "pad": 9}
+_SETTINGS: Any = {
+    "svg.fonttype": "none",
+    "text.usetex": False,
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
+    "font.size": _FONT,
+    "text.color": _INK,
+    "axes.edgecolor": "#9aa3ad",
+    "axes.labelcolor": _MUTED,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "lines.solid_capstyle": "round",
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One plot: kNN accuracy against a column of the curve."""
+
+    name: str
+    column: str
+    title: str
+
+
+PANELS = (
+    Panel("epochs", "epoch", "epochs"),
+    Panel("images", "images_seen", "images seen"),
+    Panel("seconds", "train_seconds", "training time"),
+)
+_UNITS = {
+    "images_seen": ((1e6, "millions of views"), (1e3, "thousands of views"), (1.0, "views")),
+    "train_seconds": ((7200.0, "hours"), (300.0, "minutes"), (1.0, "seconds")),
+}
+_DIVISORS = {"hours": 3600.0, "minutes": 60.0}
+
+
+def style(method: str) -> tuple[str, str]:
+    """Return a method's colour and marker: the same in every figure and every report."""
+    if method in STYLES:
+        return STYLES[method]
+    marker, colour = divmod(crc32(method.encode()) % 36, 6)
+    return _OTHER_COLOURS[colour], _OTHER_MARKERS[marker]
+
+
+@dataclass(frozen=True)
+class _Series:
+    """One group as it is drawn."""
+
+    group: Group
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    published: list[tuple[float, float]]
+    lines: list[str]
+    """The label."""
+    dashes: Any
+
+    @property
+    def extremes(self) -> list[float]:
+        """The lowest and the highest value."""
+        spread = np.nan_to_num(self.sd)
+        values = [*(self.y - spread), *(self.y + spread), *(y for _, y in self.published)]
+        return [min(values), max(values)]
+
+
+def draw(comparison: Comparison, panel: Panel, name: str) -> str:
+    """Return a panel as an SVG that fills the width it is given.
+
+    Args:
+        comparison: its groups with a learning curve are drawn: mean over seeds, a band of one
+            standard deviation, a dashed level for a network that was never trained.
+        panel: what kNN accuracy is drawn against.
+        name: prefix of the ids, unique on a page.
+    """
+    series, unit = _series(comparison, panel)
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+        figure, axes = _canvas(series)
+        _frame(axes, series, f"{panel.title}{unit}")
+        for one in series:
+            _curve(axes, one)
+            _published(axes, one)
+        if any(one.published for one in series):
+            axes.set_title("open markers: paper's Figure 3", loc="right", **_TITLE)
+        _label(axes, series)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return tidy(file.getvalue(), name, f"kNN accuracy against {panel.title}")
+
+
+def _series(comparison: Comparison, panel: Panel) -> tuple[list[_Series], str]:
+    groups = shown_groups(comparison)
+    curves = [measures.curve(group) for group in groups]
+    end = max(float(curve[panel.column].max()) for curve in curves)
+    divisor, unit = _unit(panel.column, end)
+    series = []
+    for group, curve in zip(groups, curves, strict=True):
+        published = published_points(group, comparison) if panel.column == "epoch" else []
+        siblings = [other for other in groups if other.method == group.method]
+        series.append(
+            _Series(
+                group=group,
+                x=curve[panel.column].to_numpy(float) / divisor,
+                y=curve["knn"].to_numpy(float),
+                sd=curve["knn_sd"].to_numpy(float),
+                published=[point for point in published if point[0] <= end],
+                lines=textwrap.wrap(group.label, 20, break_on_hyphens=False),
+                dashes=_DASHES[siblings.index(group) % len(_DASHES)],
+            )
+        )
+    return series, unit
+
+
+def _unit(column: str, end: float) -> tuple[float, str]:
+    for threshold, unit in _UNITS.get(column, ()):
+        if end >= threshold:
+            return _DIVISORS.get(unit, threshold), f" ({unit})"
+    return 1.0, ""
+
+
+def _canvas(series: Sequence[_Series]) -> tuple[Figure, Axes]:
+    lines = [line for one in series for line in one.lines]
+    widest = max(TextPath((0, 0), line, size=_FONT).get_extents().width for line in lines)
+    width = (WIDTH - _LEFT - _GAP - widest - 8) / WIDTH
+    height = max(HEIGHT, _TOP + _BOTTOM + _LINE * len(lines) + 4 * len(series))
+    figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
+    return figure, figure.add_axes(
+        (_LEFT / WIDTH, _BOTTOM / height, width, 1 - (_TOP + _BOTTOM) / height)
+    )
+
+
+def _frame(axes: Axes, series: Sequence[_Series], xlabel: str) -> None:
+    values = [value for one in series for value in one.extremes]
+    low, high = (math.floor(min(values) / 10) * 10, math.ceil(max(values) / 10) * 10)
+    axes.set_ylim(max(low, 0), min(max(high, low + 10), 100))
+    axes.set_xlim(0, max(float(one.x[-1]) for one in series) or 1.0)
+    axes.set_xlabel(xlabel, labelpad=4)
+    axes.set_title("kNN (%)", loc="left", **_TITLE)
+    axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=3, pad=3)
+    whole = xlabel == PANELS[0].title
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=whole, steps=_STEPS))
+    axes.yaxis.set_major_locator(MaxNLocator(9, integer=True, steps=_STEPS))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _curve(axes: Axes, series: _Series) -> None:
+    colour, marker = style(series.group.method)
+    if not series.group.trained:
+        axes.axhline(series.y[-1], color=colour, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1.5)
+        return
+    if np.isfinite(series.sd).any():
+        low, high = series.y - series.sd, series.y + series.sd
+        axes.fill_between(series.x, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(
+        series.x,
+        series.y,
+        color=colour,
+        linestyle=series.dashes,
+        linewidth=1.7,
+        marker=marker,
+        markersize=5,
+        markeredgewidth=0,
+        markevery=max(1, round(len(series.x) / 8)),
+        clip_on=False,
+    )
+
+
+def _published(axes: Axes, series: _Series) -> None:
+    """Draw the paper's points as open markers."""
+    if series.published:
+        colour, marker = style(series.group.method)
+        x, y = zip(*series.published, strict=True)
+        axes.scatter(x, y, s=34, marker=marker, facecolors="white", edgecolors=colour,
+                     linewidths=1.4, zorder=4, clip_on=False)  # fmt: skip
+
+
+def _label(axes: Axes, series: Sequence[_Series]) -> None:
+    """Name each curve at the right edge, moved apart where names would overlap."""
+    frame, (low, high), right = axes.get_window_extent(), axes.get_ylim(), axes.get_xlim()[1]
+    scale = (high - low) / frame.height  # percent a point
+    wanted = [frame.y0 + float(one.y[-1] - low) / scale for one in series]
+    heights = [len(one.lines) * _LINE + 1 for one in series]
+    places = spread_labels(wanted, heights, frame.y0 - 4, frame.y1 + 4)
+    step = (_GAP - 4) / frame.width * right
+    for one, place in zip(series, places, strict=True):
+        level = low + (place - frame.y0) * scale
+        colour, _ = style(one.group.method)
+        end = float(one.x[-1]) if one.group.trained else right
+        axes.plot([end, right, right + step], [one.y[-1], one.y[-1], level], color=colour,
+                  linewidth=0.8, alpha=0.55, clip_on=False, zorder=1)  # fmt: skip
+        axes.annotate("\n".join(one.lines), (right + step, level), xytext=(3, 0), color=_INK,
+                      textcoords="offset points", va="center", linespacing=1.1,
+                      annotation_clip=False)  # fmt: skip

@@ -1,0 +1,85 @@
+"""The report as GitHub Markdown."""
+
+import re
+from collections.abc import Iterable
+
+from benchmarks.report.content import Content, Plot, Section
+from benchmarks.report.layout import NOTHING, Cell, Table, TableRow, around_code, letter
+
+
+def markdown(content: Content) -> str:
+    """Return the report as GitHub Markdown; the figures are files beside it."""
+    blocks = [f"# {content.title}", *content.summary]
+    blocks += [_bullets(map(_prose, content.problems))]
+    blocks += ["## How to read the figures", _bullets(content.reading)]
+    for section in content.sections:
+        blocks += _section(section)
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _bullets(texts: Iterable[str]) -> str:
+    return "\n".join(f"- {text}" for text in texts)
+
+
+def _section(section: Section) -> list[str]:
+    blocks = [f"## {_escape(section.title)}", section.warning and f"**{section.warning}**"]
+    blocks += [markdown_table(section.tables[0])]
+    blocks += [_image(plot) for plot in section.plots]
+    blocks += [markdown_table(table) for table in section.tables[1:]]
+    if section.facts:
+        blocks += ["### How it was made", _bullets(f"{k}: {_escape(v)}" for k, v in section.facts)]
+    return blocks
+
+
+def _image(plot: Plot) -> str:
+    return f"![{plot.caption}]({plot.slug}.svg)"
+
+
+def markdown_table(table: Table) -> str:
+    """Return a table with its caption, footnotes and remarks."""
+    lines = [
+        f"**{_escape(table.caption)}**",
+        *(["", f"*{_prose(table.caution)}*"] if table.caution else []),
+        "",
+        _line(column.title for column in table.shown),
+        _line("---:" if column.numeric else "---" for column in table.shown),
+    ]
+    lines += [_line(_cells(table, row)) for row in table.rows]
+    notes = [f"({letter(place)}) {_prose(note)}" for place, note in enumerate(table.notes)]
+    return "\n".join(lines) + "\n\n" + _bullets([*notes, *map(_prose, table.remarks)])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cells(table: Table, row: TableRow) -> list[str]:
+    texts = [_cell(row.cells.get(column.key, Cell()), row.best) for column in table.shown]
+    if row.status != "measured":
+        words = _code(row.remedy) if row.status == "missing" else _escape(row.remedy)
+        texts[table.given] = f"{row.status}: {words}"
+    return texts
+
+
+def _cell(cell: Cell, bold: bool) -> str:
+    text = _escape(cell.full)
+    if bold and cell.text not in ("", NOTHING):
+        text = f"**{text}**"
+    code = _code(cell.code) if cell.code else ""
+    marks = ",".join(letter(place) for place in cell.notes)
+    words = " ".join(part for part in (text, code) if part)
+    return f"{words}<sup>{marks}</sup>" if marks else words
+
+
+def _code(text: str) -> str:
+    """Return code for a table's cell, where a bar would end the cell."""
+    return "`" + text.replace("|", "\\|") + "`"
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text).replace("\n", " ")
+
+
+def _prose(text: str) -> str:
+    """Escape all but the words in backticks."""
+    return around_code(text, _escape, lambda code: f"`{code}`")

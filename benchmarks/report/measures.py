@@ -1,0 +1,116 @@
+"""Numbers over seeds: means, spreads, learning curves and when a curve crosses a target."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+import pandas as pd
+
+from benchmarks.records import StoredRun
+from benchmarks.report.select import Group
+
+TOTALS = ("images_seen", "train_seconds")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation over seeds."""
+
+    mean: float
+    sd: float | None
+    """None with one seed."""
+    n: int
+
+    def __str__(self) -> str:
+        """Return the mean, and the deviation if there is one, with one decimal."""
+        return f"{self.mean:.1f}" + ("" if self.sd is None else f" ± {self.sd:.1f}")
+
+
+def spread(values: Iterable[float | None]) -> Spread | None:
+    """Return mean and deviation of the values that are there, or None if none is."""
+    there = [v for v in values if v is not None and math.isfinite(v)]
+    if not there:
+        return None
+    return Spread(fmean(there), stdev(there) if len(there) > 1 else None, len(there))
+
+
+def final_knn(group: Group) -> Spread | None:
+    """Return the kNN accuracy after the last epoch."""
+    return spread(run.record.final.knn for run in group.runs)
+
+
+def best_knn(group: Group) -> Spread | None:
+    """Return the best kNN accuracy over the epochs, which is chosen on the test set."""
+    return spread(run.record.best.knn if run.record.best else None for run in group.runs)
+
+
+def side_figure(group: Group, name: str) -> Spread | None:
+    """Return a side figure of the last epoch, such as memory_knn."""
+    return spread(run.record.final.figures.get(name) for run in group.runs)
+
+
+def evaluated(run: StoredRun) -> pd.DataFrame:
+    """Return epoch, knn and the totals of the epochs after which a run was evaluated."""
+    columns = ["epoch", "knn", *TOTALS]
+    if not set(columns) <= set(run.epochs.columns):
+        return pd.DataFrame(columns=columns, dtype=float)
+    return run.epochs.loc[run.epochs["knn"].notna(), columns].astype(float)
+
+
+def curve(group: Group) -> pd.DataFrame:
+    """Return the learning curve over the epochs that all seeds evaluated.
+
+    Columns: epoch, knn (mean), knn_sd (NaN with one seed), seeds, images_seen, train_seconds
+    (means).
+    """
+    points = pd.concat([evaluated(run) for run in group.runs]) if group.runs else pd.DataFrame()
+    if points.empty:
+        return pd.DataFrame(columns=["epoch", "knn", "knn_sd", "seeds", *TOTALS])
+    epochs = points.groupby("epoch")
+    table = epochs[["knn", *TOTALS]].mean()
+    table.insert(1, "knn_sd", epochs["knn"].std())
+    table.insert(2, "seeds", epochs["knn"].count())
+    return table[table["seeds"] == len(group.runs)].reset_index()
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where a run's kNN accuracy first reaches a target."""
+
+    epoch: float
+    """Interpolated linearly between evaluated epochs."""
+    first_evaluated: int
+    """The first evaluated epoch at or above the target."""
+    images_seen: float
+    train_seconds: float
+
+
+def crossing(run: StoredRun, target: float) -> Crossing | None:
+    """Return where the run first reaches the target (percent), or None if it never does.
+
+    A run that is above it at its first evaluation crosses there: earlier epochs are not known.
+    """
+    points = evaluated(run)
+    above = (points["knn"] >= target).to_numpy().nonzero()[0]
+    if not len(above):
+        return None
+    at = int(above[0])
+    after = points.iloc[at]
+    before = points.iloc[at - 1] if at else after
+    rise = after["knn"] - before["knn"]
+    share = (target - before["knn"]) / rise if rise > 0 else 1.0
+    between = before + share * (after - before)
+    return Crossing(
+        epoch=float(between["epoch"]),
+        first_evaluated=int(after["epoch"]),
+        images_seen=float(between["images_seen"]),
+        train_seconds=float(between["train_seconds"]),
+    )
+
+
+def highest(group: Group) -> tuple[float, int] | None:
+    """Return the highest kNN accuracy of any seed and its epoch, or None if never evaluated."""
+    best = [run.record.best for run in group.runs if run.record.best is not None]
+    top = max(best, key=lambda b: b.knn, default=None)
+    return None if top is None else (top.knn, top.epoch)

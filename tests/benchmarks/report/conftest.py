@@ -1,0 +1,167 @@
+"""Made-up results folders, written the way `bench run` writes them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import recipes, records
+from benchmarks.recipes.reader import asdict_recipe
+from benchmarks.report.recipe_facts import plain
+
+DATASETS = {
+    "cifar10": {"train_images": 50_000, "test_images": 10_000, "classes": 10, "image_size": 32},
+    "digits": {"train_images": 1437, "test_images": 360, "classes": 10, "image_size": 8},
+    "folder": {"train_images": 120, "test_images": 0, "classes": 0, "image_size": 32},
+}
+NO_TOTALS = {"images_seen": 0, "train_seconds": 0.0, "evaluate_seconds": 0.0}
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder that runs are put into."""
+
+    path: Path
+
+    def add(
+        self,
+        method: str,
+        knn: Sequence[float | None],
+        *,
+        seed: int = 0,
+        recipe: str = "quick",
+        recipe_changed: Mapping[str, Any] | None = None,
+        dataset: str = "cifar10",
+        digest: str = "0123456789abcdef",
+        hyper_parameters: Mapping[str, Any] | None = None,
+        changed: Mapping[str, Any] | None = None,
+        figures: Mapping[str, float] | None = None,
+        seconds_per_epoch: float = 10.0,
+        views: int = 2,
+        environment: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> Path:
+        """Put a finished run; `knn` is the figure after each epoch, None where not evaluated.
+
+        A single figure makes a network that was never trained.
+        """
+        epochs = self._epochs(knn, dataset, views, seconds_per_epoch)
+        record = records.RunRecord.model_validate(
+            {
+                **self._setting(seed, recipe, recipe_changed, dataset, digest),
+                "method": {
+                    "name": method,
+                    "paper": "A. Author, 2020",
+                    "hyper_parameters": {**(hyper_parameters or {}), **(changed or {})},
+                    "changed": dict(changed or {}),
+                },
+                "final": {
+                    "epoch": int(epochs["epoch"].iloc[-1]),
+                    "knn": knn[-1],
+                    "figures": dict(figures or {}),
+                },
+                "best": self._best(epochs),
+                "images_seen": int(epochs["images_seen"].iloc[-1]),
+                "seconds": {"train": float(epochs["train_seconds"].iloc[-1]), "evaluate": 3.0},
+                "environment": {
+                    "python": "3.12.1",
+                    "platform": "Linux x86_64",
+                    "device": "A processor",
+                    "precision": "fp32",
+                    "threads": 2,
+                    "packages": {"instbench": "0.1.0", "torch": "2.6.0"},
+                    "git_commit": "0123456789abcdef",
+                    "git_dirty": False,
+                    **(environment or {}),
+                },
+                **fields,
+            }
+        )
+        folder = records.runs_folder(self.path) / record.folder
+        records.write_record(folder, record)
+        records.write_epochs(folder, epochs)
+        return folder
+
+    def fail(
+        self,
+        method: str,
+        message: str,
+        *,
+        seed: int = 0,
+        recipe: str = "quick",
+        recipe_changed: Mapping[str, Any] | None = None,
+        dataset: str = "cifar10",
+        hyper_parameters: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Put a run that stopped, as benchmarks.run leaves it."""
+        setting = self._setting(seed, recipe, recipe_changed, dataset, "0123456789abcdef")
+        keys = ("dataset", "recipe", "recipe_changed", "seed")
+        content = {
+            **{key: setting[key] for key in keys},
+            "method": method,
+            "hyper_parameters": dict(hyper_parameters or {}),
+            "message": message,
+        }
+        folder = records.runs_folder(self.path) / f"{dataset}-{method}-{recipe}-s{seed}-failed"
+        folder.mkdir(parents=True)
+        (folder / "failed.json").write_text(json.dumps(content), encoding="utf-8")
+        return folder
+
+    def _setting(
+        self,
+        seed: int,
+        recipe: str,
+        recipe_changed: Mapping[str, Any] | None,
+        dataset: str,
+        digest: str,
+    ) -> dict[str, Any]:
+        used = recipes.resolve(recipes.read(recipe).recipe, recipe_changed or {})
+        facts = {"name": dataset, "digest": digest, "labelled": dataset != "folder"}
+        count = len(list(records.runs_folder(self.path).glob("*")))
+        return {
+            "key": f"{count:08x}" * 8,
+            "dataset": {**facts, **DATASETS[dataset]},
+            "recipe": plain(asdict_recipe(used)),
+            "recipe_changed": dict(recipe_changed or {}),
+            "seed": seed,
+            "protocols": {"knn": used.knn_protocol},
+            "started": f"2026-11-21T10:{count:02}:00+00:00",
+            "finished": f"2026-11-21T10:{count:02}:30+00:00",
+        }
+
+    def _epochs(
+        self, knn: Sequence[float | None], dataset: str, views: int, seconds: float
+    ) -> pd.DataFrame:
+        figures = np.array(knn, dtype=float)
+        if len(figures) == 1:
+            return pd.DataFrame([{"epoch": 0, "loss": np.nan, "knn": figures[0], **NO_TOTALS}])
+        epoch = np.arange(1, len(figures) + 1)
+        return pd.DataFrame(
+            {
+                "epoch": epoch,
+                "loss": 6.0 / epoch,
+                "lr": 0.03,
+                "knn": figures,
+                "images_seen": epoch * DATASETS[dataset]["train_images"] * views,
+                "train_seconds": epoch * seconds,
+                "evaluate_seconds": epoch * 0.5,
+            }
+        )
+
+    def _best(self, epochs: pd.DataFrame) -> dict[str, float] | None:
+        if epochs["knn"].isna().all():
+            return None
+        row = epochs.loc[epochs["knn"].idxmax()]
+        return {"epoch": int(row["epoch"]), "knn": float(row["knn"])}
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
+    """Return an empty results folder, ./results of an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return Results(Path("results"))

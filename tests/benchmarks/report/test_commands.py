@@ -1,0 +1,61 @@
+import shlex
+from pathlib import Path
+
+import pytest
+
+from benchmarks import cli, recipes
+from benchmarks.hyper_parameters import parse_settings
+from benchmarks.records import read_all
+from benchmarks.report.commands import Commands
+from benchmarks.report.select import compare, planned
+
+COMMANDS = Commands(Path("results"))
+
+
+def parsed(command):
+    """Read a command as `bench` does."""
+    program, subcommand, *words = shlex.split(command)
+    assert (program, subcommand) == ("bench", "run")
+    return cli.run.make_context("run", words).params
+
+
+def test_the_command_of_a_row_and_of_a_table():
+    quick = planned("cifar10", "quick")
+    assert COMMANDS.methods(quick, ["deepcluster"], {"clusters": 10}) == (
+        "bench run --methods deepcluster --set deepcluster.clusters=10 --dataset cifar10 "
+        "--recipe quick"
+    )
+    assert COMMANDS.table(quick, 1) == "bench run --table 1 --recipe quick"
+
+
+def test_the_command_repeats_recipe_changes_seeds_and_folder(results):
+    changed = {"epochs": 2, "lr": 0.06, "augmentation.crop_scale": [0.5, 1.0]}
+    for seed in (0, 2):
+        results.add("nce", [20.0], seed=seed, recipe="paper", recipe_changed=changed)
+    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
+    found = parsed(Commands(Path("my results")).methods(comparison, ["nce", "invaspread"]))
+    assert found["methods"] == "nce,invaspread"
+    assert (found["recipe"], found["epochs"], found["seeds"]) == ("paper", 2, 3)
+    assert found["results"] == Path("my results")
+    settings = parse_settings(found["settings"])["recipe"]
+    again = recipes.resolve(recipes.read("paper").recipe, {"epochs": 2, **settings})
+    assert again == recipes.resolve(recipes.read("paper").recipe, changed)
+
+
+@pytest.mark.parametrize("value", [True, None, 0.05, "a b; c", ["x"]])
+def test_a_hyper_parameter_survives_the_command_line(value):
+    command = COMMANDS.methods(planned("cifar10", "quick"), ["nce"], {"option": value})
+    assert parse_settings(parsed(command)["settings"]) == {"nce": {"option": value}}
+
+
+def test_a_recipe_of_the_users_own_is_a_file():
+    assert parsed(COMMANDS.table(planned("cifar10", "mine"), 1))["recipe"] == "mine.yaml"
+
+
+def test_a_folder_of_images_needs_its_place():
+    assert parsed(COMMANDS.methods(planned("folder", "quick"), ["nce"]))["data"] == Path("DIR")
+
+
+def test_the_first_command_needs_nothing():
+    assert parsed(COMMANDS.first())["dataset"] == "digits"
+    assert parsed(Commands(Path("other")).first())["results"] == Path("other")

@@ -1,0 +1,84 @@
+import statistics
+
+import numpy as np
+import pytest
+
+from benchmarks.records import read_all
+from benchmarks.report import measures
+from benchmarks.report.select import compare
+
+
+def group_of(results):
+    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
+    (group,) = comparison.groups
+    return group
+
+
+def test_spread_is_mean_and_sample_deviation_of_what_is_there():
+    values = [53.0, 54.5, 52.1]
+    found = measures.spread([*values, None, float("nan")])
+    assert found.mean == pytest.approx(statistics.mean(values))
+    assert found.sd == pytest.approx(statistics.stdev(values))
+    assert found.n == 3
+    assert str(found) == "53.2 ± 1.2"
+
+
+def test_one_value_has_no_deviation_and_none_no_spread():
+    assert str(measures.spread([53.04])) == "53.0"
+    assert measures.spread([None]) is None
+
+
+def test_figures_are_taken_over_seeds(results):
+    results.add("nce", [40.0, 30.0], figures={"memory_knn": 20.0})
+    results.add("nce", [41.0, 34.0], seed=1, figures={"memory_knn": 22.0})
+    group = group_of(results)
+    assert measures.final_knn(group).mean == 32.0
+    assert measures.best_knn(group).mean == 40.5
+    assert measures.side_figure(group, "memory_knn").mean == 21.0
+    assert measures.side_figure(group, "pooled_knn") is None
+    assert measures.highest(group) == (41.0, 1)
+
+
+def test_a_curve_holds_the_epochs_that_every_seed_evaluated(results):
+    results.add("nce", [10.0, None, 30.0, 40.0])
+    results.add("nce", [12.0, 20.0, None, 44.0], seed=1, seconds_per_epoch=20.0)
+    curve = measures.curve(group_of(results))
+    assert curve["epoch"].tolist() == [1, 4]
+    assert curve["knn"].tolist() == [11.0, 42.0]
+    assert curve["knn_sd"].tolist() == pytest.approx([np.sqrt(2), np.sqrt(8)])
+    assert curve["train_seconds"].tolist() == [15.0, 60.0]
+
+
+def test_without_evaluation_there_is_no_curve(results):
+    results.add("nce", [None, None], dataset="folder")
+    group = group_of(results)
+    assert measures.curve(group).empty
+    assert measures.final_knn(group) is None
+    assert measures.highest(group) is None
+
+
+@pytest.mark.parametrize("target", [25.0, 31.0, 47.0, 58.0, 60.0])
+def test_crossing_is_interpolated_between_evaluated_epochs(results, target):
+    knn = [20.0, None, 32.0, 47.0, None, None, 60.0]
+    results.add("nce", knn, seconds_per_epoch=7.0)
+    found = measures.crossing(group_of(results).runs[0], target)
+    epochs, values = zip(*[(e, v) for e, v in enumerate(knn, 1) if v is not None], strict=True)
+    expected = np.interp(target, values, epochs)
+    assert found.epoch == pytest.approx(expected)
+    assert found.train_seconds == pytest.approx(7.0 * expected)
+    assert found.images_seen == pytest.approx(100_000 * expected)
+    assert found.first_evaluated == min(
+        e for e, v in zip(epochs, values, strict=True) if v >= target
+    )
+
+
+def test_the_first_crossing_counts_when_a_curve_falls_again(results):
+    results.add("nce", [20.0, 40.0, 20.0, 40.0])
+    assert measures.crossing(group_of(results).runs[0], 30.0).epoch == 1.5
+
+
+def test_crossing_at_the_first_evaluation_and_never(results):
+    results.add("nce", [50.0, 55.0])
+    (run,) = group_of(results).runs
+    assert measures.crossing(run, 40.0).epoch == 1.0
+    assert measures.crossing(run, 56.0) is None

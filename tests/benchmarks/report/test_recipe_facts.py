@@ -1,0 +1,68 @@
+import pytest
+
+from benchmarks import recipes
+from benchmarks.recipes.reader import asdict_recipe
+from benchmarks.report import recipe_facts
+
+
+def used(name, **changes):
+    return recipe_facts.plain(asdict_recipe(recipes.resolve(recipes.read(name).recipe, changes)))
+
+
+def test_the_papers_recipe_differs_in_nothing():
+    assert recipe_facts.differences(used("paper")) == {}
+
+
+def test_a_rarer_evaluation_trains_the_same():
+    assert recipe_facts.differences(used("paper", evaluate_every=10)) == {}
+
+
+def test_every_field_that_trains_otherwise_is_told():
+    found = recipe_facts.differences(used("quick", **{"augmentation.hue": 0.1}))
+    assert found["backbone"] == ("resnet10-16", "resnet18")
+    assert found["train_images"] == (10_000, None)
+    assert found["augmentation.hue"] == (0.1, 0.4)
+    assert "evaluate_every" not in found
+    assert "lr" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "label"),
+    [
+        ("paper", {}, "paper"),
+        ("paper", {"epochs": 2}, "paper, epochs = 2 of 200"),
+        ("quick", {"lr": 0.06}, "quick, lr = 0.06 instead of 0.03"),
+        ("paper", {"train_images": 100}, "paper, train_images = 100"),
+        ("mine", {"epochs": 2}, "mine, epochs = 2"),
+    ],
+)
+def test_a_recipe_is_called_by_name_and_changes(name, changed, label):
+    assert recipe_facts.label({"name": name}, changed) == label
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [("Paper epochs-2", "paper-epochs-2"), ("a/../b <x>", "a-..-b-x"), ("../", "unnamed")],
+)
+def test_a_slug_is_safe_in_file_names(text, slug):
+    assert recipe_facts.slug(text) == slug
+
+
+@pytest.mark.parametrize(
+    ("value", "field", "shown"),
+    [
+        (None, "train_images", "all"),
+        (None, "other", "not set"),
+        ({"120": 0.1, "160": 0.01}, "lr_factors", "120: 0.1, 160: 0.01"),
+        ({}, "methods", "none"),
+        ([0.2, 1.0], "crop_scale", "0.2 to 1"),
+        (5e-4, "weight_decay", "0.0005"),
+        ("resnet18", "backbone", "resnet18"),
+    ],
+)
+def test_a_value_is_shown_in_words(value, field, shown):
+    assert recipe_facts.shown(value, field) == shown
+
+
+def test_an_unknown_name_is_no_recipe_of_the_suite():
+    assert recipe_facts.builtin("mine") is None

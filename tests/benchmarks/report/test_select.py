@@ -1,0 +1,134 @@
+import pytest
+
+from benchmarks.records import read_all
+from benchmarks.report.select import beyond_recipe, compare, planned, read_failures
+
+
+def comparisons(results):
+    return compare(
+        read_all(results.path, warn=pytest.fail), read_failures(results.path, warn=pytest.fail)
+    )
+
+
+def labels(comparison):
+    return [group.label for group in comparison.groups]
+
+
+def test_runs_are_compared_within_one_data_set_and_one_recipe_as_used(results):
+    results.add("nce", [20.0], recipe="quick")
+    results.add("invaspread", [30.0], recipe="quick")
+    results.add("nce", [20.0], recipe="quick", recipe_changed={"epochs": 2})
+    results.add("nce", [20.0], recipe="paper")
+    results.add("nce", [20.0], recipe="digits", dataset="digits")
+    found = [(c.dataset_name, c.label, labels(c)) for c in comparisons(results)]
+    assert found == [
+        ("cifar10", "paper", ["nce"]),
+        ("cifar10", "quick", ["nce", "invaspread"]),
+        ("cifar10", "quick, epochs = 2 of 16", ["nce"]),
+        ("digits", "digits", ["nce"]),
+    ]
+
+
+def test_the_description_of_a_recipe_does_not_part_its_runs(results):
+    results.add("nce", [20.0])
+    folder = results.add("invaspread", [30.0])
+    record = folder / "run.json"
+    record.write_text(record.read_text().replace("Minutes on two", "About minutes on two"))
+    assert [labels(c) for c in comparisons(results)] == [["nce", "invaspread"]]
+
+
+def test_seeds_of_one_configuration_make_a_group(results):
+    for seed in (1, 0):
+        results.add("invaspread", [30.0], seed=seed, hyper_parameters={"temperature": 0.1})
+    results.add("invaspread", [30.0], changed={"temperature": 0.05})
+    usual, variant = comparisons(results)[0].groups
+    assert usual.seeds == (0, 1)
+    assert usual.label == "invaspread (temperature = 0.1)"
+    assert variant.label == "invaspread (temperature = 0.05)"
+
+
+def test_an_only_variant_is_named_by_what_was_changed(results):
+    results.add("invaspread", [30.0], hyper_parameters={"form": "eq7"}, changed={"bn_groups": 2})
+    assert labels(comparisons(results)[0]) == ["invaspread (bn_groups = 2)"]
+
+
+def test_runs_of_two_precisions_are_not_averaged(results):
+    results.add("nce", [20.0])
+    results.add("nce", [21.0], seed=1, environment={"precision": "bf16"})
+    assert labels(comparisons(results)[0]) == ["nce (precision = bf16)", "nce (precision = fp32)"]
+
+
+def test_of_a_seed_that_was_run_twice_the_later_run_counts(results):
+    results.add("nce", [20.0], finished="2026-01-02")
+    results.add("nce", [25.0], finished="2026-01-03")
+    results.add("nce", [10.0], finished="2026-01-01")
+    (group,) = comparisons(results)[0].groups
+    assert [run.record.final.knn for run in group.runs] == [25.0]
+
+
+def test_different_images_under_one_name_are_told_apart(results):
+    for digest in ("aaaaaaaaaa", "bbbbbbbbbb"):
+        results.add("nce", [20.0], dataset="folder", digest=digest)
+    first, second = comparisons(results)
+    assert first.label == "quick [images aaaaaaaa]"
+    assert second.label == "quick [images bbbbbbbb]"
+    assert first.slug != second.slug
+
+
+def test_methods_come_in_the_order_of_the_paper_then_by_name(results):
+    for method in ("zeta", "invaspread", "alpha", "random-cnn"):
+        results.add(method, [20.0])
+    assert labels(comparisons(results)[0]) == ["random-cnn", "invaspread", "alpha", "zeta"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "beyond"),
+    [({"clusters": 100}, {}), ({"clusters": 50}, {"clusters": 50}), ({"x": 1}, {"x": 1})],
+)
+def test_what_the_recipe_sets_is_not_a_change_of_the_command(results, changed, beyond):
+    results.add("deepcluster", [20.0], recipe="digits", dataset="digits", changed=changed)
+    (comparison,) = comparisons(results)
+    assert beyond_recipe(comparison.groups[0], comparison.recipe) == beyond
+
+
+def test_a_failed_run_joins_the_group_of_its_configuration(results):
+    results.add("nce", [20.0], hyper_parameters={"noise": 4096})
+    results.fail("nce", "loss is nan", seed=1, hyper_parameters={"noise": 4096})
+    results.fail("nce", "loss is inf", seed=2, hyper_parameters={"noise": 64})
+    (comparison,) = comparisons(results)
+    joined, own = comparison.groups
+    assert [f.message for f in joined.failures] == ["loss is nan"]
+    assert own.runs == ()
+    assert own.label == "nce (noise = 64)"
+    assert comparison.seeds == 3
+
+
+def test_a_failed_run_of_an_unknown_method_is_kept(results):
+    results.fail("not-installed", "loss is nan", hyper_parameters={"depth": 3})
+    (comparison,) = comparisons(results)
+    assert labels(comparison) == ["not-installed"]
+    assert comparison.dataset is not None
+
+
+def test_a_run_that_finished_after_all_has_not_failed(results):
+    folder = results.fail("nce", "loss is nan")
+    finished = results.add("nce", [20.0])
+    (finished / "failed.json").write_bytes((folder / "failed.json").read_bytes())
+    (folder / "failed.json").unlink()
+    assert read_failures(results.path, warn=pytest.fail) == []
+
+
+@pytest.mark.parametrize("content", ["{", '{"method": "nce"}', "[]"])
+def test_a_damaged_failure_is_named_and_left_out(results, content):
+    folder = results.fail("nce", "loss is nan")
+    (folder / "failed.json").write_text(content)
+    told = []
+    assert read_failures(results.path, told.append) == []
+    assert len(told) == 1
+    assert "failed.json" in told[0]
+
+
+def test_a_planned_comparison_has_the_recipe_and_no_runs():
+    comparison = planned("cifar10", "quick")
+    assert (comparison.recipe["epochs"], comparison.groups, comparison.seeds) == (16, (), 0)
+    assert comparison.slug == "quick"
