@@ -44,6 +44,8 @@ class Method(nn.Module, ABC):
     """Augmented views of each image that one step needs."""
     drop_last: ClassVar[bool] = True
     """Whether the last, smaller batch of an epoch is left out."""
+    origin: ClassVar[str]
+    """File and class name; set when the method registers."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

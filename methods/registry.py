@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from methods.base import Method
 
 ENTRY_POINTS = "instbench.methods"
-_HELPERS = {"base", "registry", "check", "memory"}
+_NOT_METHODS = {"base", "check", "registry"}
 _classes: dict[str, type["Method"]] = {}
 _failures: dict[str, str] = {}
 
@@ -30,17 +30,14 @@ def register(cls: type["Method"]) -> None:
         raise ValueError(
             f"{cls.__qualname__}.name: expected lower-case words joined by '-', got {name!r}"
         )
-    other = _classes.get(name)
-    if other is not None and _origin(other) != _origin(cls):
+    module = sys.modules.get(cls.__module__)
+    cls.origin = f"{getattr(module, '__file__', None) or cls.__module__}:{cls.__qualname__}"
+    other = _classes.get(name, cls)
+    if other.origin != cls.origin:
         raise ValueError(
-            f"two methods are named {name!r}: {_origin(other)} and {_origin(cls)}; rename one"
+            f"two methods are named {name!r}: {other.origin} and {cls.origin}; rename one"
         )
     _classes[name] = cls
-
-
-def _origin(cls: type["Method"]) -> str:
-    module = sys.modules.get(cls.__module__)
-    return f"{getattr(module, '__file__', None) or cls.__module__}:{cls.__qualname__}"
 
 
 @cache
@@ -52,7 +49,7 @@ def discover() -> None:
     import methods
 
     for module in pkgutil.iter_modules(methods.__path__):
-        if module.name not in _HELPERS:
+        if not module.ispkg and module.name not in _NOT_METHODS:
             importlib.import_module(f"methods.{module.name}")
     for entry in metadata.entry_points(group=ENTRY_POINTS):
         try:
@@ -77,10 +74,13 @@ def load_file(path: str | Path) -> None:
         raise ValueError(f"plug-in {path}: expected a file that ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
+    before = dict(_classes)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         sys.modules.pop(module_name, None)
+        _classes.clear()
+        _classes.update(before)  # nothing of a file that failed stays
         raise ValueError(
             f"plug-in {path} fails to import: {type(error).__name__}: {error}"
         ) from error

@@ -1,0 +1,1 @@
+"""What several methods share: memory bank, similarities, clusters, argument checks, conformance."""

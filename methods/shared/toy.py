@@ -1,0 +1,90 @@
+"""A data set, an encoder and a training loop on one batch: milliseconds to try a method on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.base import Batch, Method
+
+INSTANCES = 1024
+"""Enough for the default options of every method: 1,000 clusters, 4,096 noise instances."""
+BATCH_SIZE = 32
+
+
+def toy_images() -> Tensor:
+    """Return (1024, 3, 8, 8) smooth images, always the same mixtures of eight patterns."""
+    generator = torch.Generator().manual_seed(0)
+    patterns = torch.randn(8, 3 * 4 * 4, generator=generator)
+    mixture = torch.randn(INSTANCES, 8, generator=generator)
+    coarse = (mixture @ patterns).view(INSTANCES, 3, 4, 4)
+    return F.interpolate(coarse, scale_factor=2, mode="bilinear")
+
+
+def toy_encoder() -> nn.Module:
+    """Return an encoder of (b, 3, 8, 8) images to (b, 32), spread out from the start."""
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 3, padding=1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.Flatten(),
+        nn.Linear(16 * 4 * 4, 32),
+    )
+
+
+class Trial:
+    """A method at work on the toy images, of which it sees the first batch over and over.
+
+    Args:
+        method_class: the class to try.
+        hyper_parameters: its keyword arguments.
+    """
+
+    def __init__(self, method_class: type[Method], hyper_parameters: Mapping[str, Any]) -> None:
+        self.images = toy_images()
+        self.method = method_class(toy_encoder(), INSTANCES, **hyper_parameters)
+        self.method.train()
+
+    def batch(self, size: int = BATCH_SIZE) -> Batch:
+        """Return the first images, in views that differ by noise."""
+        images = self.images[:size]
+        views = (images + 0.3 * torch.randn_like(images) for _ in range(self.method.views))
+        return Batch(torch.arange(size), tuple(views))
+
+    def embed_all(self) -> Tensor:
+        """Return the embeddings of all images, as the trainer hands them to `start_epoch`."""
+        self.method.eval()
+        with torch.no_grad():
+            embeddings = self.method.embed(self.images)
+        self.method.train()
+        return embeddings
+
+    def start_epoch(self, epoch: int) -> None:
+        """Start an epoch as the trainer does, from a random state of its own."""
+        torch.manual_seed(epoch)
+        self.method.start_epoch(epoch, self.embed_all)
+
+    def loss(self, seed: int = 0) -> Tensor:
+        """Return the loss on the one batch; the same seed gives the same views and noise."""
+        torch.manual_seed(seed)
+        return self.method.loss(self.batch())
+
+    def train(self, steps: int) -> None:
+        """Take steps of SGD with the method's own parameter groups, all on the one batch."""
+        torch.manual_seed(0)
+        groups = [dict(group) for group in self.method.parameter_groups()]
+        for group in groups:
+            group["lr"] = 0.03 * group.pop("lr_scale", 1.0)
+        optimiser = torch.optim.SGD(groups, lr=0.03, momentum=0.9) if groups else None
+        for _ in range(steps):
+            batch = self.batch()
+            loss = self.method.loss(batch)
+            if loss.requires_grad and optimiser is not None:
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+            self.method.after_step(batch)

@@ -1,0 +1,52 @@
+"""Every method of the suite, with every value of every option, passes the conformance suite."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+
+import methods
+from methods.check import check_method
+
+OWN = [name for name in methods.names() if methods.get(name).__module__.startswith("methods.")]
+FREE = {
+    "invaspread": [{"temperature": 0.05}],
+    "npsoftmax": [{"temperature": 0.05, "momentum": 0.0}],
+    "nce": [{"temperature": 0.2, "noise": 16}],
+    "exemplar": [{"normalise_weights": True, "temperature": 0.1}],
+    "triplet": [{"margin": 1.0}],
+    "deepcluster": [{"clusters": 10, "iterations": 5, "pca": 4}],
+}
+
+
+def choices(name: str) -> Iterator[dict[str, Any]]:
+    """Yield each value, other than the default, of the options that have a list of values."""
+    method = methods.get(name)
+    hints = get_type_hints(method.__init__)
+    for option, parameter in inspect.signature(method).parameters.items():
+        kind = hints.get(option)
+        values = get_args(kind) if get_origin(kind) is Literal else ()
+        for value in (False, True) if kind is bool else values:
+            if value != parameter.default:
+                yield {option: value}
+
+
+CASES = [(name, options) for name in OWN for options in choices(name)]
+CASES += [(name, options) for name, cases in FREE.items() for options in cases]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_defaults_conform(name):
+    check_method(methods.get(name))
+
+
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+def test_options_conform(name, options):
+    check_method(methods.get(name), **options)
+
+
+def test_the_options_are_found():
+    assert ("invaspread", {"negatives": "hard"}) in CASES
+    assert ("random-cnn", {"statistics": "data"}) in CASES
+    assert ("deepcluster", {"whitening": False}) in CASES

@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from methods.base import normalise
+from methods.shared.toy import Trial, toy_encoder
+from methods.triplet_hard import TripletHard
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "sqeuclidean", "cosine"])
+def test_the_negative_is_the_closest_image_of_another_instance(distance):
+    rows = normalise(torch.randn(12, 5, generator=torch.Generator().manual_seed(0)))
+    found = TripletHard(toy_encoder(), 10, distance=distance).pick_negatives(rows)
+    for row in range(12):
+        gaps = {other: (rows[row] - rows[other]).norm().item() for other in range(12)}
+        allowed = [other for other in range(12) if other % 6 != row % 6]
+        assert found[row].tolist() == [min(allowed, key=gaps.__getitem__)]
+
+
+def test_the_loss_is_batch_hard_with_one_positive_each():
+    torch.manual_seed(0)
+    trial = Trial(TripletHard, {"margin": 0.9})
+    batch = trial.batch(6)
+    rows = torch.cat(trial.method.embed_views(batch)).detach().double()
+    distances = torch.cdist(rows, rows)
+    losses = []
+    for row in range(12):
+        closest = min(distances[row, other] for other in range(12) if other % 6 != row % 6)
+        losses.append(torch.relu(0.9 + distances[row, (row + 6) % 12] - closest))
+    assert trial.method.loss(batch).item() == pytest.approx(sum(losses).item() / 12, abs=1e-6)
+
+
+def test_figures_hold_the_distances_of_the_last_step():
+    torch.manual_seed(0)
+    trial = Trial(TripletHard, {})
+    trial.train(1)
+    figures = trial.method.figures()
+    assert set(figures) == {"positive_distance", "negative_distance"}
+    assert all(0 < value < 2 for value in figures.values())
+
+
+@pytest.mark.parametrize("option", [{"margin": 0.0}, {"distance": "x"}])
+def test_the_constructor_refuses_wrong_options(option):
+    with pytest.raises(ValueError, match=f"{next(iter(option))}: expected"):
+        TripletHard(toy_encoder(), 10, **option)
