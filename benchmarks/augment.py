@@ -1,32 +1,40 @@
 """Batched augmentation on tensors: every image its own random parameters, on the training device.
 
 The transforms are those of torchvision, in distribution: RandomResizedCrop, ColorJitter,
-RandomGrayscale and RandomHorizontalFlip, in this order. Pixels are fp32 in 0..255 between them,
-where torchvision rounds to whole numbers. Nothing here waits for the device: shapes and control
-flow depend on the settings and on the number of images only.
+RandomGrayscale and RandomHorizontalFlip, in this order. Between them pixels are fp32 in 0..255,
+where torchvision on PIL images rounds to whole numbers. Nothing waits for the device: shapes and
+control flow depend only on the settings and on the shape of the images.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import permutations
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LUMINANCE = (0.2989, 0.587, 0.114)
-"""Weights of red, green and blue in grey (ITU-R BT.601, as torchvision rounds them)."""
 CROP_TRIES = 10
-"""Candidate boxes of which the first that fits is taken, as torchvision."""
+"""Candidate boxes of which the first that fits is taken, as in torchvision."""
 WHITE = 255.0
 
-_SWITCHED_OFF: dict[str, dict[str, Any]] = {
+_OFF: dict[str, dict[str, Any]] = {
     "crop": {"crop_scale": None},
     "jitter": {"jitter_probability": 0.0},
     "grayscale": {"grayscale": 0.0},
     "flip": {"flip": 0.0},
+}
+_LIMITS = {
+    "brightness": math.inf,
+    "contrast": math.inf,
+    "saturation": math.inf,
+    "hue": 0.5,
+    "jitter_probability": 1.0,
+    "grayscale": 1.0,
+    "flip": 1.0,
 }
 
 
@@ -35,14 +43,14 @@ class Augmentation:
     """What one view goes through; the defaults are those of the InvaSpread authors' code.
 
     Attributes:
-        crop_scale: range of the crop's area over the image's area, within (0, 1]; None for no crop.
-        crop_ratio: range of the crop's width over its height; its logarithm is uniform.
+        crop_scale: range of the crop's area over the image's area, in (0, 1]; None for no crop.
+        crop_ratio: range of the crop's width over its height; the logarithm is uniform.
         brightness: strength b >= 0; the factor is uniform in [max(0, 1 - b), 1 + b].
         contrast: strength >= 0, as brightness.
         saturation: strength >= 0, as brightness.
         hue: strength in [0, 0.5]; the shift is uniform in [-hue, hue] turns.
         jitter_probability: share of the views whose colours are jittered.
-        grayscale: share of the views without colour.
+        grayscale: share of the views that lose their colour.
         flip: share of the views that are mirrored.
 
     Raises:
@@ -60,47 +68,44 @@ class Augmentation:
     flip: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, limit in (("crop_scale", 1.0), ("crop_ratio", math.inf)):
-            pair = getattr(self, name)
-            if pair is None and name == "crop_scale":
-                continue
-            low, high = pair
-            if not (0 < low <= high <= limit and math.isfinite(high)):
-                raise ValueError(f"{name}: expected 0 < low <= high <= {limit}, got {pair}")
-            object.__setattr__(self, name, (low, high))  # JSON and YAML give lists
-        limits = {"brightness": math.inf, "contrast": math.inf, "saturation": math.inf, "hue": 0.5}
-        for name in ("jitter_probability", "grayscale", "flip"):
-            limits[name] = 1.0
-        for name, limit in limits.items():
+        if self.crop_scale is not None:
+            # JSON and YAML give lists; a tuple keeps recipes equal and hashable.
+            object.__setattr__(self, "crop_scale", _range("crop_scale", self.crop_scale, 1.0))
+        object.__setattr__(self, "crop_ratio", _range("crop_ratio", self.crop_ratio, math.inf))
+        for name, limit in _LIMITS.items():
             value = getattr(self, name)
             if not (0 <= value <= limit and math.isfinite(value)):
-                raise ValueError(f"{name}: expected a number in [0, {limit}], got {value}")
+                raise ValueError(f"{name}: expected a number from 0 to {limit}, got {value}")
+
+    @property
+    def blends(self) -> bool:
+        """Whether brightness, contrast or saturation change."""
+        strongest = max(self.brightness, self.contrast, self.saturation)
+        return strongest > 0 and self.jitter_probability > 0
+
+    @property
+    def turns(self) -> bool:
+        """Whether hues change."""
+        return self.hue > 0 and self.jitter_probability > 0
 
     def without(self, *names: str) -> "Augmentation":
-        """Return a copy that leaves out the named transforms (the ablation of Table 7).
+        """Return a copy that leaves out the named transforms (the paper's Table 7).
 
         Raises:
             ValueError: if a name is none of "crop", "jitter", "grayscale", "flip".
         """
-        changes: dict[str, Any] = {}
-        for name in names:
-            if name not in _SWITCHED_OFF:
-                known = ", ".join(_SWITCHED_OFF)
-                raise ValueError(f"Unknown transform {name!r}; expected one of: {known}")
-            changes |= _SWITCHED_OFF[name]
-        return replace(self, **changes)
+        unknown = [name for name in names if name not in _OFF]
+        if unknown:
+            raise ValueError(f"unknown transform {unknown[0]!r}; expected any of {', '.join(_OFF)}")
+        return replace(self, **{key: off for name in names for key, off in _OFF[name].items()})
 
-    @property
-    def blends(self) -> bool:
-        return self.jitter_probability > 0 and any((self.brightness, self.contrast, self.saturation))
 
-    @property
-    def jitters_hue(self) -> bool:
-        return self.jitter_probability > 0 and self.hue > 0
-
-    @property
-    def jitter_stages(self) -> int:
-        return 3 * self.blends + self.jitters_hue
+def _range(name: str, pair: Sequence[float], limit: float) -> tuple[float, float]:
+    if len(pair) != 2 or not (0 < pair[0] <= pair[1] <= limit and math.isfinite(pair[1])):
+        raise ValueError(
+            f"{name}: expected (low, high) with 0 < low <= high <= {limit}, got {pair}"
+        )
+    return pair[0], pair[1]
 
 
 @torch.no_grad()
@@ -113,8 +118,7 @@ def augment(
 ) -> Tensor:
     """Return one random view of every image, each with its own parameters.
 
-    Several views at once, as `augment(images.repeat(2, 1, 1, 1), ...).chunk(2)`, cost less than
-    one after the other.
+    One call with the images repeated costs less than a call per view.
 
     Args:
         images: (n, 3, h, w) uint8.
@@ -130,31 +134,33 @@ def augment(
         ValueError: if the images are not (n, 3, h, w) uint8.
     """
     _check(images)
-    n, _, height, width = images.shape
-    # Each image jitters its hue, the dear step, in one of `groups` places of its order. Shuffling
-    # makes those that share a place adjacent. Up to three images are there twice, so that the
-    # groups are equal and every place is equally likely.
-    groups = augmentation.jitter_stages if augmentation.jitters_hue else 1
+    n = len(images)
+    # Hue is the dear step of the jitter, and comes first, second, third or last, by the image. A
+    # shuffle puts the images that share a place side by side, so that each pays for it only once.
+    # Up to three images are there twice: with equal groups every place is equally likely.
+    groups = 4 if augmentation.blends and augmentation.turns else 1
     slots = math.ceil(n / groups) * groups
     if groups > 1:
         order = torch.randperm(slots, generator=generator, device=images.device)
         images = images.index_select(0, order % n)
     flipped = _happens(augmentation.flip, slots, generator) if augmentation.flip else None
     if augmentation.crop_scale:
-        pixels = _resized_crop(images.float(), *_crop_boxes(images, augmentation, generator), flipped)
+        starts, sides = _crop_boxes(
+            images, augmentation.crop_scale, augmentation.crop_ratio, generator
+        )
+        pixels = _resized_crop(images.float(), starts, sides, flipped)
+    elif flipped is not None:
+        pixels = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images).float()
     else:
-        if flipped is not None:
-            images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(-1), images)
         pixels = images.float()
-    if augmentation.jitter_stages:
-        _jitter_(pixels, augmentation, generator)
+    if augmentation.blends or augmentation.turns:
+        _jitter_(pixels, augmentation, groups, generator)
     if augmentation.grayscale:
         colourless = _happens(augmentation.grayscale, slots, generator).float()
-        grey = _over_red(pixels).mul_(LUMINANCE[0])
-        torch.lerp(pixels, grey, colourless.view(-1, 1, 1, 1), out=pixels)
+        torch.lerp(pixels, _grey(pixels), colourless.view(-1, 1, 1, 1), out=pixels)
     if groups > 1:
         pixels = pixels.index_select(0, order.argsort()[:n])
-    return _normalised_(pixels, mean, std)
+    return _normalised(pixels, mean, std)
 
 
 @torch.no_grad()
@@ -173,7 +179,7 @@ def prepare(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tens
         ValueError: if the images are not (n, 3, h, w) uint8.
     """
     _check(images)
-    return _normalised_(images.float(), mean, std)
+    return _normalised(images.float(), mean, std)
 
 
 def _check(images: Tensor) -> None:
@@ -183,9 +189,9 @@ def _check(images: Tensor) -> None:
 
 
 @lru_cache(maxsize=256)
-def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Keep small constants on the device: copying them each time would wait for it."""
-    return torch.tensor(values, dtype=torch.float32, device=device)
+def _constants(values: tuple[float, ...], trailing: int, device: torch.device) -> Tensor:
+    """Return (len(values), 1, ...) constants, kept on the device: a new copy would wait for it."""
+    return torch.tensor(values, dtype=torch.float32, device=device).view(-1, *[1] * trailing)
 
 
 def _uniform(low: float, high: float, *shape: int, generator: torch.Generator) -> Tensor:
@@ -197,38 +203,42 @@ def _happens(probability: float, n: int, generator: torch.Generator) -> Tensor:
 
 
 def _crop_boxes(
-    images: Tensor, augmentation: Augmentation, generator: torch.Generator
+    images: Tensor,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Draw a box for every image as RandomResizedCrop does.
 
     Returns:
-        (2, n) top and left, and (2, n) height and width, whole numbers as float32.
+        (2, n) top and left, and (2, n) height and width: whole numbers, as float32.
     """
     n, _, height, width = images.shape
-    low, high = augmentation.crop_ratio
-    scale = augmentation.crop_scale or (1.0, 1.0)
+    device = images.device
     area = _uniform(*scale, n, CROP_TRIES, generator=generator).mul_(height * width)
-    ratio = _uniform(math.log(low), math.log(high), n, CROP_TRIES, generator=generator).exp_()
-    candidates = torch.stack((area / ratio, area * ratio)).sqrt_().round_()
-    limits = _constant((height, width), images.device).unsqueeze(1)
-    fits = ((candidates > 0) & (candidates <= limits.unsqueeze(2))).all(0)
-    found, first = fits.max(1)
-    sides = candidates.gather(2, first.view(1, n, 1).expand(2, n, 1)).squeeze(2)
-    starts = torch.rand(2, n, generator=generator, device=images.device)
-    starts = starts.mul_(limits - sides + 1).floor_()
+    logs = math.log(ratio[0]), math.log(ratio[1])
+    aspect = _uniform(*logs, n, CROP_TRIES, generator=generator).exp_()
+    candidates = torch.stack((area / aspect, area * aspect)).sqrt_().round_()
+    fits = (candidates > 0) & (candidates <= _constants((height, width), 2, device))
+    found, first = fits.all(0).max(1, keepdim=True)
+    sides = candidates.gather(2, first.expand(2, n, 1)).squeeze(2)
+    found = found.squeeze(1)
+    room = _constants((height + 1, width + 1), 1, device) - sides
+    starts = torch.rand(2, n, generator=generator, device=device).mul_(room).floor_()
     # Where no candidate fits: the largest central box whose ratio is in range.
-    central = (min(height, round(width / low)), min(width, round(height * high)))
-    margins = ((height - central[0]) // 2, (width - central[1]) // 2)
-    starts = torch.where(found, starts, _constant(margins, images.device).unsqueeze(1))
-    sides = torch.where(found, sides, _constant(central, images.device).unsqueeze(1))
-    return starts, sides
+    largest = min(height, round(width / ratio[0])), min(width, round(height * ratio[1]))
+    margins = (height - largest[0]) // 2, (width - largest[1]) // 2
+    return (
+        torch.where(found, starts, _constants(margins, 1, device)),
+        torch.where(found, sides, _constants(largest, 1, device)),
+    )
 
 
 def _resized_crop(pixels: Tensor, starts: Tensor, sides: Tensor, flipped: Tensor | None) -> Tensor:
     """Cut a box out of each image, stretch it to the image's size, mirror the flipped ones.
 
     Bilinear with half-pixel centres; samples stop at the border of the box, as if it had been cut
-    out first. A box is never larger than its image, so nothing has to be smoothed.
+    out first. A box is never larger than its image, so there is nothing to smooth.
 
     Args:
         pixels: (n, 3, h, w).
@@ -236,102 +246,121 @@ def _resized_crop(pixels: Tensor, starts: Tensor, sides: Tensor, flipped: Tensor
         sides: (2, n) height and width of the boxes.
         flipped: (n,) bool, or None for no flip.
     """
-    sizes = pixels.shape[2:]
-    # In the units of grid_sample: the image from -1 to 1, so that a pixel measures 2 / size.
-    pixel = 2 / _constant(tuple(sizes), pixels.device).unsqueeze(1)
-    first = starts.add(0.5).mul_(pixel).sub_(1).unsqueeze(2)
-    length = (sides * pixel).unsqueeze(2)
-    rows, columns = (
-        torch.arange(0.5, size, device=pixels.device)
-        .div_(size)
-        .mul(length[axis])
-        .sub_(1 / size)
-        .clamp_(min=0)
-        .minimum(length[axis] - 2 / size)
-        .add_(first[axis])
-        for axis, size in enumerate(sizes)
-    )
+    height, width = pixels.shape[2:]
+    sizes = _constants((height, width), 2, pixels.device)
+    starts, sides = starts.unsqueeze(2), sides.unsqueeze(2)
+    centres = torch.arange(0.5, max(height, width), device=pixels.device)
+    inside = (centres * (sides / sizes)).sub_(0.5).clamp_(min=0).minimum(sides - 1)
+    # grid_sample counts from -1 to 1 between the outer borders of the outer pixels.
+    grid = inside.add_(starts).add_(0.5).mul_(2 / sizes).sub_(1)
+    rows, columns = grid[0, :, :height], grid[1, :, :width]
     if flipped is not None:
         columns = torch.where(flipped.unsqueeze(1), columns.flip(1), columns)
-    grid = torch.view_as_real(torch.complex(columns.unsqueeze(1), rows.unsqueeze(2)))
-    return F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
+    points = torch.view_as_real(torch.complex(columns.unsqueeze(1), rows.unsqueeze(2)))
+    return F.grid_sample(pixels, points, padding_mode="border", align_corners=False)
 
 
-def _jitter_(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> None:
+def _jitter_(
+    pixels: Tensor, augmentation: Augmentation, groups: int, generator: torch.Generator
+) -> None:
     """Jitter the colours in place, every image in its own order.
 
-    All images go through every stage together. A stage is brightness, contrast or saturation, by
-    the image's order, or nothing where hue has its place, which is that of the image's group.
+    All images go through a stage together: in stage s the s-th group of images turns its hue, the
+    others change brightness, contrast or saturation. See `augment` for the groups.
     """
-    n, stages = len(pixels), augmentation.jitter_stages
-    groups = stages if augmentation.jitters_hue else 1
-    applied = _happens(augmentation.jitter_probability, n, generator).unsqueeze(1)
-    if augmentation.blends:
-        strengths = (augmentation.brightness, augmentation.contrast, augmentation.saturation)
-        weights = _blend_weights(n, strengths, applied, groups, generator)
-    if augmentation.jitters_hue:
-        shifts = _uniform(-augmentation.hue, augmentation.hue, n, 1, generator=generator)
-        shifts = shifts.mul_(applied).split(n // groups)
-        parts = pixels.split(n // groups)
-    for stage in range(stages):
-        if augmentation.blends:
-            _blend_(pixels, *weights[stage])
-        if augmentation.jitters_hue:
-            _shift_hue_(parts[stage], shifts[stage])
+    n, a = len(pixels), augmentation
+    applied = _happens(a.jitter_probability, n, generator)
+    if a.blends:
+        strengths = (a.brightness, a.contrast, a.saturation)
+        blends = _draw_blends(strengths, applied, groups, generator)
+    if a.turns:
+        turns = _uniform(-a.hue, a.hue, n, 1, 1, 1, generator=generator)
+        turns.mul_(applied.view(n, 1, 1, 1))
+        parts = list(zip(pixels.chunk(groups), turns.chunk(groups), strict=True))
+    for stage in range(3 * a.blends + a.turns):
+        if a.blends:
+            _blend_(pixels, *blends[stage])
+        if a.turns:
+            _shift_hue_(*parts[stage])
 
 
-def _blend_weights(
-    n: int,
+def _draw_blends(
     strengths: tuple[float, float, float],
     applied: Tensor,
     groups: int,
     generator: torch.Generator,
-) -> Tensor:
-    device = generator.device
-    low = _constant(tuple(max(0.0, 1 - s) - 1 for s in strengths), device)
-    span = _constant(tuple(s - max(0.0, 1 - s) + 1 for s in strengths), device)
-    change = torch.rand(n, 3, generator=generator, device=device).mul_(span).add_(low).mul_(applied)
-    place = torch.rand(n, 3, generator=generator, device=device).argsort(1)
-    stages = 3
-    if groups > 1:
-        stages = 4
-        place = place.view(groups, -1, 3)
-        place = (place + (place >= torch.arange(groups, device=device).view(-1, 1, 1))).view(n,3)
-    taken = torch.where(place == torch.arange(stages, device=device).view(-1,1,1), change, 0)  # (stages, n, 3)
-    w = torch.stack((1+taken.sum(2), taken[..., 1]*-LUMINANCE[0], taken[..., 2]*-LUMINANCE[0]),1)
-    return w.view(stages,3,n,1,1,1)
+) -> tuple[Tensor, ...]:
+    """Draw factors and orders; return for each stage the (3, n, 1, 1, 1) weights of `_blend_`."""
+    n, device = len(applied), applied.device
+    change = torch.stack(
+        [_uniform(max(-1.0, -s), s, n, generator=generator) for s in strengths], dim=1
+    ).mul_(applied.unsqueeze(1))
+    rows = torch.randint(6, (groups, n // groups), generator=generator, device=device)
+    rows += torch.arange(0, 6 * groups, 6, device=device).unsqueeze(1)
+    kinds = _orders(groups, device).index_select(0, rows.flatten())
+    factor = (kinds * change.unsqueeze(1)).sum(2) + 1
+    weights = torch.stack((factor, kinds[..., 1], kinds[..., 2]))
+    return weights[..., None, None, None].unbind(2)
 
 
-def _over_red(pixels: Tensor) -> Tensor:
-    """Return (n, 1, h, w) grey, divided by the weight of red: one pass less than grey itself."""
-    red, green, blue = pixels.split(1, dim=1)
-    grey = torch.add(red, green, alpha=LUMINANCE[1] / LUMINANCE[0])
-    return grey.add_(blue, alpha=LUMINANCE[2] / LUMINANCE[0])
+@lru_cache(maxsize=16)
+def _orders(groups: int, device: torch.device) -> Tensor:
+    """Return (6 groups, stages, 3) one-hot: which of brightness, contrast, saturation is when.
+
+    All orders of the three, for each group with its own stage left free, the place of hue.
+    """
+    stages = 3 if groups == 1 else 4
+    orders = sorted(permutations(range(stages)), key=lambda order: order.index(stages - 1))
+    return F.one_hot(torch.tensor(orders), stages)[..., :3].float().to(device)
 
 
-def _blend_(pixels, factor, contrast, saturation):
-    target = _over_red(pixels)
-    mean = target.mean((2, 3), keepdim=True).mul_(contrast)
-    target.mul_(saturation).add_(mean)
-    torch.addcmul(target, pixels, factor, out=pixels).clamp_(0, WHITE)
+def _grey(pixels: Tensor) -> Tensor:
+    """Return (n, 1, h, w): 0.299 red + 0.587 green + 0.114 blue, in two passes."""
+    red, green, blue = pixels.chunk(3, 1)
+    return torch.lerp(red, green, 0.587 / 0.886).lerp_(blue, 0.114)
 
 
-def _shift_hue_(pixels, shift):
+def _blend_(pixels: Tensor, factor: Tensor, contrast: Tensor, saturation: Tensor) -> None:
+    """Move the pixels in place away from black, from the mean grey or from their own grey.
+
+    Args:
+        pixels: (n, 3, h, w) in 0..255.
+        factor: (n, 1, 1, 1), 1 for no change, 0 for nothing but what is moved away from.
+        contrast: (n, 1, 1, 1), 1 where it is the mean grey, else 0.
+        saturation: (n, 1, 1, 1), 1 where it is the grey of the pixel, else 0.
+    """
+    grey = _grey(pixels)
+    mean = grey.mean((2, 3), keepdim=True).mul_(contrast)
+    target = grey.mul_(saturation).add_(mean)
+    torch.lerp(target, pixels, factor, out=pixels).clamp_(0, WHITE)
+
+
+def _shift_hue_(pixels: Tensor, shift: Tensor) -> None:
+    """Turn the hues in place by (n, 1, 1, 1) `shift` turns, keeping HSV value and saturation.
+
+    With value V (largest channel) and chroma C (largest minus smallest), a channel is V where the
+    hue is within 1/6 turn of the channel's own hue, V - C beyond 1/3, and linear between.
+    """
     value = pixels.amax(1, keepdim=True)
     below = value - pixels
     chroma = below.amax(1, keepdim=True).clamp_(min=1e-6)
-    red, green, blue = below.split(1, dim=1)
+    red, green, blue = below.chunk(3, 1)
+    # In sixths of a turn from red: up to three on the green side, as many on the blue side.
     angle = (red - green).sub_(blue).div_(chroma).add_(2)
     angle = torch.copysign(angle, blue - green, out=angle)
-    centre = (shift+_constant((.5,.5-1/3,.5-2/3), shift.device)).remainder_(1).add_(.5).view(-1, 3, 1, 1)
-    distance = torch.add(centre, angle, alpha=1 / 6, out=below).frac_().sub_(0.5).abs_()
+    # Distance to each channel's own hue: |frac(x + 1/2) - 1/2|, and whole turns keep x positive.
+    own = shift + _constants((2.5, 2.5 - 1 / 3, 2.5 - 2 / 3), 2, pixels.device)
+    distance = torch.add(own, angle, alpha=1 / 6, out=below).frac_().sub_(0.5).abs_()
     distance.clamp_(1 / 6, 1 / 3)
     torch.addcmul(value.add_(chroma), chroma, distance, value=-6, out=pixels)
 
 
-def _normalised_(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Scale 0..255 to 0..1 and normalise in place; return the result in channels_last."""
-    scale = _constant(tuple(1 / (WHITE * s) for s in std), pixels.device).view(3, 1, 1)
-    offset = _constant(tuple(m / s for m, s in zip(mean, std, strict=True)), pixels.device)
-    pixels.mul_(scale).sub_(offset.view(3, 1, 1))
-    return pixels.contiguous(memory_format=torch.channels_last)
+def _normalised(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return (x / 255 - mean) / std of 0..255 pixels, in channels_last."""
+    result = torch.empty_like(pixels, memory_format=torch.channels_last)
+    offsets = _constants(tuple(-m / s for m, s in zip(mean, std, strict=True)), 0, pixels.device)
+    # One pass a channel that scales, moves and interleaves.
+    for channel, offset in enumerate(offsets.unbind()):
+        scale = 1 / (WHITE * std[channel])
+        torch.add(offset, pixels[:, channel], alpha=scale, out=result[:, channel])
+    return result

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import __version__
 from benchmarks.errors import UsageProblem
 from benchmarks.records import Environment
 
-PACKAGES = ("instbench", "torch", "torchvision", "faiss-gpu", "faiss-cpu", "numpy", "scikit-learn")
+PACKAGES = ("torch", "torchvision", "faiss-gpu", "faiss-cpu", "numpy", "scikit-learn")
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -80,7 +81,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found = {"instbench": __version__}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)

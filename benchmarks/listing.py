@@ -12,7 +12,6 @@ from benchmarks import records
 from benchmarks import tables as all_tables
 from benchmarks.hyper_parameters import defaults
 from benchmarks.plan import LOCK
-from benchmarks.run import FAILED
 from benchmarks.session import load_plugins
 from methods import get, names, registry
 
@@ -66,8 +65,8 @@ def _state(folder: Path) -> str:
         return "finished" if record.final.knn is None else f"finished, kNN {record.final.knn:.1f}"
     if _is_locked(folder):
         return f"in progress, {_epochs_done(folder)}"
-    if (folder / FAILED).exists():
-        return f"failed: {json.loads((folder / FAILED).read_text())['message']}"
+    if (folder / records.FAILED).exists():
+        return f"failed: {json.loads((folder / records.FAILED).read_text())['message']}"
     return f"interrupted, {_epochs_done(folder)}"
 
 

@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from benchmarks.errors import BenchError
 
 SCHEMA_VERSION = 1
-RECORD, EPOCHS, CHECKPOINT, EMBEDDINGS = (
+RECORD, EPOCHS, CHECKPOINT, EMBEDDINGS, FAILED = (
     "run.json",
     "epochs.parquet",
     "checkpoint.pt",
     "embeddings.npz",
+    "failed.json",
 )
 
 

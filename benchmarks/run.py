@@ -26,7 +26,7 @@ from benchmarks.recipes.reader import asdict_recipe
 from benchmarks.trainer import Embedded, Trainer, derive_seed
 from methods import Method
 
-FAILED, TRACEBACK = "failed.json", "traceback.txt"
+TRACEBACK = "traceback.txt"
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ def carry_out(run: Run, place: Workplace) -> records.RunRecord:
         (folder / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
         _write_failure(run, folder, message)
         raise RunFailed(message) from error
-    (folder / FAILED).unlink(missing_ok=True)
+    (folder / records.FAILED).unlink(missing_ok=True)
     return record
 
 
 def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
-    started = datetime.now(UTC)
+    started, environment = datetime.now(UTC), describe(place.device, run.precision)
     checkpoint = _load_checkpoint(run, place, folder)
     trainer = _build_trainer(run, place)
     history = pd.DataFrame()
@@ -151,7 +151,7 @@ def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
     embedded = trainer.fit(history, save_epoch)
     records.write_epochs(folder, trainer.history)
     _write_embeddings(folder, embedded, trainer)
-    record = _make_record(run, place, trainer, embedded, started)
+    record = _make_record(run, trainer, embedded, environment, started)
     records.write_record(folder, record)
     return record
 
@@ -196,7 +196,11 @@ def _write_embeddings(folder: Path, embedded: Embedded, trainer: Trainer) -> Non
 
 
 def _make_record(
-    run: Run, place: Workplace, trainer: Trainer, embedded: Embedded, started: datetime
+    run: Run,
+    trainer: Trainer,
+    embedded: Embedded,
+    environment: records.Environment,
+    started: datetime,
 ) -> records.RunRecord:
     history = trainer.history
     last = history.iloc[-1]
@@ -240,7 +244,7 @@ def _make_record(
         seconds=records.Seconds(
             train=float(last["train_seconds"]), evaluate=float(last["evaluate_seconds"])
         ),
-        environment=describe(place.device, run.precision),
+        environment=environment,
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -250,11 +254,12 @@ def _write_failure(run: Run, folder: Path, message: str) -> None:
     content = {
         "method": run.method.name,
         "hyper_parameters": dict(run.hyper_parameters),
+        "changed": dict(run.changed),
         "dataset": run.data.facts(),
         "recipe": asdict_recipe(run.recipe),
         "recipe_changed": dict(run.recipe_changed),
         "seed": run.seed,
         "message": message,
     }
-    with records.atomic_path(folder / FAILED) as part:
+    with records.atomic_path(folder / records.FAILED) as part:
         part.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")

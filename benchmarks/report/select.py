@@ -9,13 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmarks.hyper_parameters import defaults
-from benchmarks.records import RECORD, DatasetFacts, RunRecord, StoredRun, runs_folder
+from benchmarks.records import FAILED, RECORD, DatasetFacts, RunRecord, StoredRun, runs_folder
 from benchmarks.report import recipe_facts
 from benchmarks.tables import TABLES
-from methods import get
-
-FAILED = "failed.json"
 
 
 class Failure(BaseModel):
@@ -25,6 +21,8 @@ class Failure(BaseModel):
 
     method: str
     hyper_parameters: dict[str, Any]
+    changed: dict[str, Any]
+    """The hyper-parameters that differ from the method's defaults."""
     dataset: DatasetFacts
     recipe: dict[str, Any]
     recipe_changed: dict[str, Any]
@@ -222,16 +220,9 @@ def _place_failure(groups: list[Group], failure: Failure) -> None:
         if _canonical(group.method, group.hyper_parameters) == configuration:
             groups[place] = replace(group, failures=(*group.failures, failure))
             return
-    changed = _changed(failure.method, failure.hyper_parameters)
-    groups.append(Group(failure.method, failure.hyper_parameters, changed, failures=(failure,)))
-
-
-def _changed(method: str, hyper_parameters: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        usual = recipe_facts.plain(defaults(get(method)))
-    except ValueError:  # a plug-in that is not loaded: its defaults are unknown
-        return {}
-    return {k: v for k, v in hyper_parameters.items() if k in usual and usual[k] != v}
+    groups.append(
+        Group(failure.method, failure.hyper_parameters, failure.changed, failures=(failure,))
+    )
 
 
 def _order(group: Group) -> tuple[Any, ...]:

@@ -87,7 +87,7 @@ def test_unknown_recipe_suggests_near_ones():
 
 
 def test_missing_file_is_named():
-    with pytest.raises(UsageProblem, match="nowhere.yaml"):
+    with pytest.raises(UsageProblem, match=r"nowhere.yaml"):
         read("nowhere.yaml")
 
 

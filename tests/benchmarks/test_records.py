@@ -103,7 +103,7 @@ def test_full_disk_is_one_line_and_keeps_the_old_file(tmp_path, monkeypatch, cod
 
     monkeypatch.setattr(os, "fsync", fail)
     with (
-        pytest.raises(BenchError, match="disk full while writing .*run.json"),
+        pytest.raises(BenchError, match=r"disk full while writing .*run.json"),
         records.atomic_path(target) as part,
     ):
         part.write_text("new")

@@ -174,7 +174,7 @@ def test_loss_that_is_not_finite_names_epoch_and_step(stores, value):
 
 
 def test_batch_larger_than_the_data(stores):
-    with pytest.raises(UsageProblem, match="at most 50.*recipe.batch_size"):
+    with pytest.raises(UsageProblem, match=r"at most 50.*recipe.batch_size"):
         make(stores, batch_size=51)
 
 

@@ -97,6 +97,7 @@ class Results:
         recipe_changed: Mapping[str, Any] | None = None,
         dataset: str = "cifar10",
         hyper_parameters: Mapping[str, Any] | None = None,
+        changed: Mapping[str, Any] | None = None,
     ) -> Path:
         """Put a run that stopped, as benchmarks.run leaves it."""
         setting = self._setting(seed, recipe, recipe_changed, dataset, "0123456789abcdef")
@@ -105,6 +106,7 @@ class Results:
             **{key: setting[key] for key in keys},
             "method": method,
             "hyper_parameters": dict(hyper_parameters or {}),
+            "changed": dict(changed or {}),
             "message": message,
         }
         folder = records.runs_folder(self.path) / f"{dataset}-{method}-{recipe}-s{seed}-failed"

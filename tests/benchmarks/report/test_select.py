@@ -24,7 +24,7 @@ def test_runs_are_compared_within_one_data_set_and_one_recipe_as_used(results):
     assert found == [
         ("cifar10", "paper", ["nce"]),
         ("cifar10", "quick", ["nce", "invaspread"]),
-        ("cifar10", "quick, epochs = 2 of 16", ["nce"]),
+        ("cifar10", "quick, epochs = 2 of 12", ["nce"]),
         ("digits", "digits", ["nce"]),
     ]
 
@@ -94,7 +94,9 @@ def test_what_the_recipe_sets_is_not_a_change_of_the_command(results, changed, b
 def test_a_failed_run_joins_the_group_of_its_configuration(results):
     results.add("nce", [20.0], hyper_parameters={"noise": 4096})
     results.fail("nce", "loss is nan", seed=1, hyper_parameters={"noise": 4096})
-    results.fail("nce", "loss is inf", seed=2, hyper_parameters={"noise": 64})
+    results.fail(
+        "nce", "loss is inf", seed=2, hyper_parameters={"noise": 64}, changed={"noise": 64}
+    )
     (comparison,) = comparisons(results)
     joined, own = comparison.groups
     assert [f.message for f in joined.failures] == ["loss is nan"]
@@ -130,5 +132,5 @@ def test_a_damaged_failure_is_named_and_left_out(results, content):
 
 def test_a_planned_comparison_has_the_recipe_and_no_runs():
     comparison = planned("cifar10", "quick")
-    assert (comparison.recipe["epochs"], comparison.groups, comparison.seeds) == (16, (), 0)
+    assert (comparison.recipe["epochs"], comparison.groups, comparison.seeds) == (12, (), 0)
     assert comparison.slug == "quick"
