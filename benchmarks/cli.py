@@ -43,8 +43,8 @@ def main() -> None:
 
 @main.command()
 @click.option("--methods", default="all", show_default=True, help="Names joined by commas, or all.")
-@click.option("--dataset", default="digits", show_default=True, help="See `bench list datasets`.")
-@click.option("--recipe", help="Name or YAML file. [default: digits for digits, else paper]")
+@click.option("--dataset", help="See `bench list datasets`. [default: the table's, else digits]")
+@click.option("--recipe", help="Name or YAML file. [default: digits for the digits, else paper]")
 @click.option("--table", type=int, help="Run what this table of the paper needs, and no more.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How many.")
 @click.option("--set", "settings", multiple=True, metavar="M.P=V",

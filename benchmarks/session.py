@@ -11,7 +11,7 @@ from benchmarks.errors import UsageProblem
 from benchmarks.hyper_parameters import RECIPE, parse_settings
 from benchmarks.plan import Outcome, carry_out_all, choose, make_plan
 from benchmarks.progress import make_progress
-from benchmarks.recipes import RecipeFile
+from benchmarks.recipes import Recipe, RecipeFile
 from benchmarks.run import Workplace
 from methods import registry
 
@@ -21,9 +21,10 @@ class Request:
     """The options of `bench run`."""
 
     methods: Sequence[str] = ("all",)
-    dataset: str = "digits"
+    dataset: str | None = None
+    """None: the table's, else the embedded digits."""
     recipe: RecipeFile | None = None
-    """None: the data set's own default."""
+    """None: the table's, else the data set's own default."""
     table: int | None = None
     seeds: int = 1
     settings: Sequence[str] = ()
@@ -46,10 +47,7 @@ def run_request(request: Request) -> Outcome:
     settings = parse_settings(request.settings)
     if request.epochs is not None:
         settings.setdefault(RECIPE, {})["epochs"] = request.epochs
-    table = tables.get(request.table) if request.table is not None else None
-    dataset = datasets.get(table.dataset if table else request.dataset)
-    default = table.recipe if table else dataset.default_recipe
-    recipe = (request.recipe or recipes.read(default)).recipe
+    dataset, recipe = _images_and_recipe(request)
     choices = choose(request.methods, request.table)
     device = choose_device(request.device)
     precision = choose_precision(request.precision, device)
@@ -59,6 +57,22 @@ def run_request(request: Request) -> Outcome:
         for note in images.notes:
             progress.note(note)
         return carry_out_all(runs, Workplace(request.results, device, progress))
+
+
+def _images_and_recipe(request: Request) -> tuple[Dataset, Recipe]:
+    """Return what the request names, or what its table or data set has by default."""
+    if request.table is None:
+        dataset = datasets.get(request.dataset or "digits")
+        default = dataset.default_recipe
+    else:
+        table = tables.get(request.table)
+        if request.dataset not in (None, table.dataset):
+            raise UsageProblem(
+                f"table {table.number} is on {table.dataset}, found --dataset {request.dataset}; "
+                "leave --dataset out"
+            )
+        dataset, default = datasets.get(table.dataset), table.recipe
+    return dataset, (request.recipe or recipes.read(default)).recipe
 
 
 def _data_root(dataset: Dataset, given: Path | None) -> Path:

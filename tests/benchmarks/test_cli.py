@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from benchmarks.cli import main
+from benchmarks.trainer import Trainer
 from methods import names
 from methods.check import check_method
 
@@ -70,6 +73,7 @@ def test_recipe_file_states_options_and_the_command_line_wins(bench, tmp_path, t
         (["--set", "nce"], "METHOD.HYPER_PARAMETER=VALUE"),
         (["--set", "recipe.batch_size=99999"], "batch_size"),
         (["--table", "77"], "Unknown table"),
+        (["--table", "1", "--dataset", "digits"], "table 1 is on cifar10"),
         (["--seeds", "0"], "--seeds"),
         (["--epochs", "0"], "--epochs"),
         (["--device", "gpu7"], "--device"),
@@ -137,6 +141,38 @@ def test_unreadable_k_larger_than_the_bank_is_clipped(bench, tiny_recipe, tmp_pa
     (record,) = records_below(tmp_path / "results")
     assert record["final"]["knn"] > 0
     assert record["protocols"]["knn"] == "knn-5000-0.1"
+
+
+def test_unlabelled_folder_is_trained_and_embedded_without_a_claim(bench, tiny_recipe, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for number in range(40):
+        pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
+    (tmp_path / "images" / "broken.png").write_bytes(b"no image")
+    output = bench("run", "--methods", "invaspread", "--dataset", "folder", "--data", "images",
+                   "--recipe", str(tiny_recipe), "--set", "recipe.train_images=null",
+                   "--set", "recipe.image_size=16").output  # fmt: skip
+    assert "broken.png" in output
+    (record,) = records_below(tmp_path / "results")
+    assert record["final"]["knn"] is None
+    assert record["dataset"]["train_images"] == 40
+    (folder,) = (tmp_path / "results" / "runs").iterdir()
+    with np.load(folder / "embeddings.npz") as arrays:
+        assert arrays["bank"].shape == (40, 16)
+        assert set(arrays) == {"bank"}
+    bench("report")
+
+
+def test_interrupted_command_says_how_to_go_on(bench, tiny_recipe, monkeypatch):
+    def interrupted(trainer, epoch):
+        raise KeyboardInterrupt
+
+    words = ["run", "--methods", "nce", "--recipe", str(tiny_recipe)]
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_train_epoch", interrupted)
+        assert "the same command goes on" in bench(*words, status=130).output
+    assert "done: nce" in bench(*words).output
 
 
 def test_help_explains_every_command():
