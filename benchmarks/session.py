@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import datasets, recipes, tables
+from benchmarks.allocator import keep_freed_memory
 from benchmarks.datasets.base import Dataset
 from benchmarks.environment import choose_device, choose_precision
 from benchmarks.errors import UsageProblem
@@ -50,6 +51,8 @@ def run_request(request: Request) -> Outcome:
     dataset, recipe = _images_and_recipe(request)
     choices = choose(request.methods, request.table)
     device = choose_device(request.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     precision = choose_precision(request.precision, device)
     images = dataset.load(_data_root(dataset, request.data), recipe.image_size)
     runs = make_plan(choices, images, recipe, request.seeds, settings, precision)
