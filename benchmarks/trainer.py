@@ -158,7 +158,7 @@ class Trainer:
                 checked = step + 1
 
         passed = sum(len(index) for index in batches)
-        row = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": lr}
+        row = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": lr, **method.figures()}
         seconds = time.perf_counter() - started
         row["images_per_second"] = passed * method.views / seconds
         return row, seconds, passed * method.views
@@ -202,7 +202,6 @@ class Trainer:
         row = {**row, "knn": self._knn(embedded.train, embedded.test)}
         if memory is not None:
             row["memory_knn"] = self._knn(memory.detach().float().cpu().numpy(), embedded.test)
-        row |= self.method.figures()
         return self._with_totals(row, seconds, time.perf_counter() - started, views), embedded
 
     def _knn(self, bank: np.ndarray, queries: np.ndarray | None) -> float:
@@ -278,7 +277,8 @@ class Trainer:
         ):
             row[column] = value + (0 if previous is None else previous[column])
         row["images_seen"] = int(row["images_seen"])
-        return {"knn": float("nan"), "images_per_second": float("nan"), **row}
+        leading = {"epoch": row["epoch"], "knn": float("nan"), "images_per_second": float("nan")}
+        return {**leading, **row}
 
     def _append(self, row: dict[str, Any], epoch_done: Callable[[pd.DataFrame], None]) -> None:
         self.history = pd.concat([self.history, pd.DataFrame([row])], ignore_index=True)

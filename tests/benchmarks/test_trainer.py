@@ -137,6 +137,7 @@ def test_embed_all_is_in_the_order_of_the_index(stores):
 def test_evaluate_every_skips_but_keeps_first_and_last(stores):
     history = fit(make(stores, epochs=5, evaluate_every=3))
     assert history["knn"].notna().tolist() == [True, False, True, False, True]
+    assert history["steps"].notna().all()  # a method's own figures are there for every epoch
 
 
 def test_views_are_augmented_independently(stores):
