@@ -57,5 +57,5 @@ def test_a_folder_of_images_needs_its_place():
 
 
 def test_the_first_command_needs_nothing():
-    assert parsed(COMMANDS.first())["dataset"] == "digits"
+    assert parsed(COMMANDS.first())["dataset"] is None  # the digits
     assert parsed(Commands(Path("other")).first())["results"] == Path("other")

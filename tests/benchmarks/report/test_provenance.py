@@ -33,7 +33,7 @@ def test_the_facts_of_the_records_are_all_there(results):
 def test_what_the_recipe_sets_for_methods_is_told(results):
     results.add("deepcluster", [20.0], recipe="digits", dataset="digits")
     found = dict(provenance.facts(comparison_of(results)))
-    assert found["Set by the recipe"] == "deepcluster: clusters: 100"
+    assert found["Set by the recipe"].startswith("deepcluster: clusters: 100, nce: normaliser: ")
 
 
 def test_before_any_run_there_is_only_the_recipe():
