@@ -92,7 +92,9 @@ class Triplet(Method):
             raise ValueError("batch: expected at least 2 images to find a negative, got 1")
         anchors = torch.cat(self.embed_views(batch))
         positives = anchors.roll(len(batch.index), 0)
-        negatives = anchors[self.pick_negatives(anchors.detach())]
+        chosen = self.pick_negatives(anchors.detach())
+        # Not anchors[chosen]: with several threads its gradient adds up in an undefined order.
+        negatives = anchors.index_select(0, chosen.flatten()).view(*chosen.shape, -1)
         with torch.no_grad():
             near = pair_distance(anchors, positives, self.distance)
             far = pair_distance(anchors.unsqueeze(1), negatives, self.distance)

@@ -1,6 +1,8 @@
 import pytest
 import torch
+from torch import nn
 
+from methods import Batch
 from methods.base import normalise
 from methods.shared.toy import Trial, toy_encoder
 from methods.triplet_hard import TripletHard
@@ -42,3 +44,22 @@ def test_figures_hold_the_distances_of_the_last_step():
 def test_the_constructor_refuses_wrong_options(option):
     with pytest.raises(ValueError, match=f"{next(iter(option))}: expected"):
         TripletHard(toy_encoder(), 10, **option)
+
+
+def test_gradient_has_the_same_bits_with_several_threads():
+    """A negative that many anchors share must not collect its gradient in an undefined order."""
+    torch.manual_seed(0)
+    views = torch.randn(2, 128, 64)
+    views[1, :3] *= 30  # a few images are everyone's closest negative
+    gradients = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        for _ in range(20):
+            torch.manual_seed(1)
+            method = TripletHard(nn.Linear(64, 128), 128)
+            method.loss(Batch(torch.arange(128), tuple(views))).backward()
+            gradients.append(method.encoder.weight.grad)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
