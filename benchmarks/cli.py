@@ -17,6 +17,25 @@ R = TypeVar("R")
 
 INTERRUPTED = 130
 
+_data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="[default: $BENCH_DATA, else ~/.cache/instbench]",
+)
+_results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder for runs and report.",
+)
+_plugin_option = click.option(
+    "--plugin",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Python file with methods. Repeatable.",
+)
+
 
 def _reports_problems(command: Callable[P, R]) -> Callable[P, R]:
     """Turn a user's mistake into one line and an exit status, never a traceback."""
@@ -51,28 +70,13 @@ def main() -> None:
               help="Set a hyper-parameter (invaspread.temperature=0.05) or a field of the recipe "
               "(recipe.lr=0.06). Repeatable.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's number.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="[default: $BENCH_DATA, else ~/.cache/instbench]",
-)
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Folder for runs and report.",
-)
+@_data_option
+@_results_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True
 )
-@click.option(
-    "--plugin",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Python file with methods. Repeatable.",
-)
+@_plugin_option
 @click.pass_context
 @_reports_problems
 def run(context: click.Context, /, **options: Any) -> None:
@@ -122,13 +126,7 @@ def _tidy(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @main.command()
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Folder that `bench run` wrote to.",
-)
+@_results_option
 @click.option(
     "--format",
     "formats",
@@ -151,11 +149,7 @@ def report(results: Path, formats: str) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="[default: $BENCH_DATA, else ~/.cache/instbench]",
-)
+@_data_option
 @_reports_problems
 def data(name: str, data: Path | None) -> None:
     """Download a data set (mirrors, resumed, digest checked) and verify it."""
@@ -165,12 +159,8 @@ def data(name: str, data: Path | None) -> None:
 
 @main.command("list")
 @click.argument("what", type=click.Choice(["methods", "datasets", "recipes", "tables", "runs"]))
-@click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True
-)
-@click.option(
-    "--plugin", multiple=True, type=click.Path(path_type=Path), help="Python file with methods."
-)
+@_results_option
+@_plugin_option
 @_reports_problems
 def list_command(what: str, results: Path, plugin: Sequence[Path]) -> None:
     """List methods, datasets, recipes, tables or runs."""

@@ -17,6 +17,7 @@ from benchmarks.images import subset
 from benchmarks.recipes import Recipe
 from benchmarks.recipes import resolve as resolve_recipe
 from benchmarks.run import Run, Workplace, carry_out, finished_record
+from benchmarks.trainer import check_batch_size
 from methods import Method
 from methods import get as get_method
 from methods import names as method_names
@@ -81,12 +82,11 @@ def make_plan(
         data = replace(data, train=subset(data.train, recipe.train_images))
     except ValueError as error:
         raise UsageProblem(f"recipe {recipe.name}: {error}") from error
-    runs: dict[str, Run] = {}
-    for seed in range(seeds):
-        for choice in choices:
-            run = _make_run(choice, data, recipe, recipe_changed, settings, seed, precision)
-            runs.setdefault(run.key, run)
-    return list(runs.values())
+    first = [
+        _make_run(choice, data, recipe, recipe_changed, settings, precision) for choice in choices
+    ]
+    every = [replace(run, seed=seed) for seed in range(seeds) for run in first]
+    return list({run.key: run for run in every}.values())
 
 
 def _check_owners(settings: Mapping[str, Mapping[str, Any]], choices: Sequence[Choice]) -> None:
@@ -105,9 +105,9 @@ def _make_run(
     recipe: Recipe,
     recipe_changed: Mapping[str, Any],
     settings: Mapping[str, Mapping[str, Any]],
-    seed: int,
     precision: str,
 ) -> Run:
+    """Return the run of seed 0, its hyper-parameters resolved and tried out."""
     method = choice.method
     changes = {
         **recipe.methods.get(method.name, {}),
@@ -124,7 +124,7 @@ def _make_run(
         data=data,
         recipe=recipe,
         recipe_changed=recipe_changed,
-        seed=seed,
+        seed=0,
         precision=precision,
     )
 
@@ -144,11 +144,7 @@ def _try_out(
     method: type[Method], values: Mapping[str, Any], recipe: Recipe, instances: int
 ) -> None:
     """Build the method once so that a value it refuses is told before hours of training."""
-    if method.drop_last and recipe.batch_size > instances:
-        raise UsageProblem(
-            f"batch_size: expected at most {instances}, the number of training images, found "
-            f"{recipe.batch_size}; set a smaller one with --set recipe.batch_size=N"
-        )
+    check_batch_size(method, recipe, instances)
     try:
         with torch.random.fork_rng(devices=[]):
             method(_StandIn(recipe.embedding_size), instances=instances, **values)

@@ -171,20 +171,17 @@ def _set_checkpoint_aside(folder: Path, error: BenchError, progress: Progress) -
 
 def _build_trainer(run: Run, place: Workplace) -> Trainer:
     data, recipe = run.data, run.recipe
-    stores = [
-        None if split is None else ImageStore(split, place.device, data.mean, data.std)
-        for split in (data.train, data.test)
-    ]
-    train = stores[0]
-    if train is None:  # a data set always has training images
-        raise RunFailed(f"data set {data.name} has no training images")
+    train = ImageStore(data.train, place.device, data.mean, data.std)
+    test = None
+    if data.test is not None:
+        test = ImageStore(data.test, place.device, data.mean, data.std)
     # Every method of a seed starts from the same encoder, whatever it draws afterwards.
     torch.manual_seed(derive_seed(run.seed, "encoder"))
     encoder = BACKBONES[recipe.backbone](recipe.embedding_size)
     torch.manual_seed(derive_seed(run.seed, "method"))
     method = run.method(encoder, instances=len(train), **run.hyper_parameters).to(place.device)
     return Trainer(
-        method, recipe, train, stores[1], run.seed, place.device, run.precision, place.progress
+        method, recipe, train, test, run.seed, place.device, run.precision, place.progress
     )
 
 

@@ -42,6 +42,15 @@ def derive_seed(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def check_batch_size(method: Method | type[Method], recipe: Recipe, instances: int) -> None:
+    """Raise UsageProblem if the training images do not fill the one batch a method needs."""
+    if method.drop_last and recipe.batch_size > instances:
+        raise UsageProblem(
+            f"batch_size: expected at most {instances}, the number of training images, found "
+            f"{recipe.batch_size}; set a smaller one with --set recipe.batch_size=N"
+        )
+
+
 class Trainer:
     """Trains one method on one set of images by one recipe.
 
@@ -70,11 +79,7 @@ class Trainer:
         precision: str,
         progress: Progress,
     ) -> None:
-        if method.drop_last and recipe.batch_size > len(train):
-            raise UsageProblem(
-                f"batch_size: expected at most {len(train)}, the number of training images, found "
-                f"{recipe.batch_size}; set a smaller one with --set recipe.batch_size=N"
-            )
+        check_batch_size(method, recipe, len(train))
         self.method = method.to(memory_format=torch.channels_last)
         self.recipe, self.seed, self.progress = recipe, seed, progress
         self.train_images, self.test_images = train, test
