@@ -1,9 +1,27 @@
-"""Recall at k: does an image find another of its class among its nearest neighbours?"""
+"""Retrieval: are the nearest neighbours of an image of its class?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
-from evaluation.arrays import Array, as_embeddings, as_labels, check_count, percent, unit_rows
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from evaluation.arrays import (
+    Array,
+    Integers,
+    as_embeddings,
+    as_labels,
+    check_count,
+    percent,
+    unit_rows,
+)
 from evaluation.nearest import search
+from evaluation.similarities import row_chunks
+
+Hits: TypeAlias = npt.NDArray[np.bool_]
+"""(q, k): is the neighbour of rank k, the nearest first, of its query's class?"""
+Numbers: TypeAlias = npt.NDArray[np.float64]
 
 
 def recall_at_k(
@@ -26,14 +44,119 @@ def recall_at_k(
     Raises:
         ValueError: if shapes, values or `ks` do not fit.
     """
+    bank, classes = _checked(embeddings, labels)
+    wanted = _counts(ks)
+    ranks = np.concatenate([_first_hit(hits) for _, hits in _hits(bank, classes, max(wanted))])
+    return {k: percent(ranks < k) for k in wanted}
+
+
+def mean_average_precision_at_r(embeddings: Array, labels: Array) -> float:
+    """Return MAP@R, in percent: how far up the images of its class stand in an image's ranking.
+
+    An image with R others of its class queries all the others by cosine similarity, exactly,
+    itself left out; its score is the mean over ranks 1 to R of the precision at the rank where
+    that neighbour is of the class, and of 0 where it is not. Source: Musgrave et al., ECCV 2020.
+    An image that is alone in its class has R = 0 and no score: it is left out of the mean, as in
+    the authors' library, pytorch-metric-learning. Neighbours of equal similarity count in the
+    order of their index, so that a collapsed network scores near chance.
+
+    Args:
+        embeddings: (n, d), n at least 2; rows are L2-normalised here, a zero row stays zero.
+        labels: (n,) integers of any value.
+
+    Returns:
+        From 0 to 100, where every image has its whole class ahead of all others; 0 if every
+        image is alone in its class.
+
+    Raises:
+        ValueError: if shapes or values do not fit.
+    """
+    bank, classes = _checked(embeddings, labels)
+    relevant = _others_of_class(classes)
+    deepest = max(1, int(relevant.max()))
+    scores = [
+        _average_precision(hits, relevant[part]) for part, hits in _hits(bank, classes, deepest)
+    ]
+    return _mean_score(np.concatenate(scores), relevant)
+
+
+def retrieval_figures(
+    embeddings: Array, labels: Array, ks: Iterable[int] = (1, 2, 4, 8)
+) -> dict[str, float]:
+    """Return `recall_at_k` and `mean_average_precision_at_r`, in percent, from a single search.
+
+    Args:
+        embeddings: (n, d), n at least 2; rows are L2-normalised here, a zero row stays zero.
+        labels: (n,) integers of any value.
+        ks: how many neighbours count for recall, each at least 1.
+
+    Returns:
+        Keys `recall_at_1` and so on, in the order of `ks`, then `map_at_r`.
+
+    Raises:
+        ValueError: if shapes, values or `ks` do not fit.
+    """
+    bank, classes = _checked(embeddings, labels)
+    wanted = _counts(ks)
+    relevant = _others_of_class(classes)
+    ranks, scores = [], []
+    for part, hits in _hits(bank, classes, max(*wanted, int(relevant.max()))):
+        ranks.append(_first_hit(hits))
+        scores.append(_average_precision(hits, relevant[part]))
+    first = np.concatenate(ranks)
+    figures = {f"recall_at_{k}": percent(first < k) for k in wanted}
+    return figures | {"map_at_r": _mean_score(np.concatenate(scores), relevant)}
+
+
+def _checked(embeddings: Array, labels: Array) -> tuple[Tensor, Integers]:
+    """Return unit rows and int64 labels, at least two of them."""
     bank = as_embeddings(embeddings, "embeddings")
     classes = as_labels(labels, "labels", len(bank), "embeddings")
+    if len(bank) < 2:
+        raise ValueError("embeddings: expected at least 2 rows, found 1; an image queries others")
+    return unit_rows(bank), classes
+
+
+def _counts(ks: Iterable[int]) -> list[int]:
     wanted = [check_count(k, "ks") for k in ks]
     if not wanted:
         raise ValueError("ks: expected at least one number of neighbours, got none; try (1, 2, 4)")
-    if len(bank) < 2:
-        raise ValueError("embeddings: expected at least 2 rows, found 1; an image queries others")
-    bank = unit_rows(bank)
-    _, indices = search(bank, bank, min(max(wanted), len(bank) - 1), exclude_self=True)
-    hits = classes[indices] == classes[:, None]
-    return {k: percent(hits[:, :k].any(axis=1)) for k in wanted}
+    return wanted
+
+
+def _others_of_class(classes: Integers) -> Integers:
+    """Return R (n,): how many other images each image's class has."""
+    _, codes, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    return (sizes[codes] - 1).astype(np.int64)
+
+
+def _hits(bank: Tensor, classes: Integers, k: int) -> Iterator[tuple[slice, Hits]]:
+    """Yield some images at a time, with the hits among their k nearest, or all the others."""
+    k = min(k, len(bank) - 1)
+    for part in row_chunks(len(bank), k + 1):
+        _, indices = search(bank, bank[part], k + 1)
+        own = np.arange(part.start, part.stop)[:, None]
+        itself = indices == own
+        # k + 1 copies may outrank the image itself
+        itself[~itself.any(axis=1), -1] = True
+        others = indices[~itself].reshape(-1, k)
+        yield part, classes[others] == classes[own]
+
+
+def _first_hit(hits: Hits) -> Numbers:
+    """Return the rank (q,) of the first hit, from 0 on; infinity where there is none."""
+    return np.where(hits.any(axis=1), hits.argmax(axis=1), np.inf)
+
+
+def _average_precision(hits: Hits, relevant: Integers) -> Numbers:
+    """Return the average precision at R (q,), 0 to 1; 0 where R is 0."""
+    ranks = np.arange(1, hits.shape[1] + 1)
+    counted = hits & (ranks <= relevant[:, None])
+    precisions = counted.cumsum(axis=1) / ranks
+    scores: Numbers = precisions.sum(axis=1, where=counted) / np.maximum(relevant, 1)
+    return scores
+
+
+def _mean_score(scores: Numbers, relevant: Integers) -> float:
+    """Return the mean in percent over the images that have others of their class, or 0."""
+    return 100.0 * float(scores.sum()) / max(1, int(np.count_nonzero(relevant)))

@@ -1,11 +1,20 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
-from sklearn.metrics import normalized_mutual_info_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from evaluation.clustering import agreement, best_clusters, nmi
+from evaluation.clustering import (
+    adjusted_rand,
+    agreement,
+    best_clusters,
+    clustering_accuracy,
+    clustering_figures,
+    nmi,
+)
 from evaluation.nearest import kmeans
 
 AVERAGES = ("arithmetic", "geometric")
@@ -159,3 +168,120 @@ def test_bad_arguments(change, message):
     arguments = {"embeddings": np.ones((4, 2)), "labels": np.array([0, 0, 1, 1])}
     with pytest.raises(ValueError, match=message):
         nmi(**(arguments | change))
+
+
+def brute_force_accuracy(labels, clusters):
+    """Try every naming of the clusters; names beyond the classes are wrong."""
+    classes, found = sorted(set(labels)), sorted(set(clusters))
+    names = classes + [None] * max(0, len(found) - len(classes))
+
+    def accuracy(naming):
+        named = dict(zip(found, naming, strict=True))
+        return 100 * np.mean([named[c] == x for x, c in zip(labels, clusters, strict=True)])
+
+    return max(accuracy(naming) for naming in permutations(names, len(found)))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(2, 2), (10, 3), (50, 400), (1, 4), (4, 1), (1, 1)])
+def test_adjusted_rand_equals_scikit_learn(rows, columns):
+    rng = np.random.default_rng(rows * 1000 + columns)
+    first = rng.integers(0, rows, 500)
+    second = np.where(rng.random(500) < 0.5, first % columns, rng.integers(0, columns, 500))
+    expected = 100 * adjusted_rand_score(first, second)
+    assert adjusted_rand(first, second) == pytest.approx(expected, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ([0, 0, 1, 1], [1, 1, 0, 0], 100.0),
+        ([-9, -9, 10**12], [4, 4, 3], 100.0),
+        ([0, 0, 1, 1], [0, 1, 0, 1], -50.0),
+        ([5, 5, 5], [7, 7, 7], 100.0),
+        ([1, 2, 3], [3, 1, 2], 100.0),
+        ([5, 5, 5], [1, 2, 3], 0.0),
+        ([1, 2, 3], [5, 5, 5], 0.0),
+        ([3], [8], 100.0),
+    ],
+)
+def test_adjusted_rand_of_known_partitions(first, second, expected):
+    assert adjusted_rand(first, second) == pytest.approx(expected)
+
+
+def test_unrelated_partitions_score_about_nothing():
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 10, (2, 100_000))
+    assert adjusted_rand(first, second) == pytest.approx(0.0, abs=0.1)
+    assert clustering_accuracy(first, second) == pytest.approx(10.0, abs=1.0)
+
+
+@pytest.mark.parametrize(("classes", "clusters"), [(2, 2), (4, 4), (5, 3), (3, 5), (1, 4), (4, 1)])
+def test_clustering_accuracy_equals_every_naming_tried(classes, clusters):
+    rng = np.random.default_rng(classes * 10 + clusters)
+    for noise in (0.2, 0.6, 1.0):
+        labels = rng.integers(0, classes, 60) * 7 - 3
+        wild = rng.integers(0, clusters, 60)
+        found = np.where(rng.random(60) < noise, wild, (labels + 3) // 7 % clusters)
+        assert clustering_accuracy(labels, found) == pytest.approx(
+            brute_force_accuracy(labels.tolist(), found.tolist())
+        )
+
+
+@pytest.mark.parametrize(
+    ("labels", "clusters", "expected"),
+    [
+        ([0, 0, 1, 1], [8, 8, -2, -2], 100.0),
+        ([0, 0, 1, 1], [0, 1, 2, 3], 50.0),
+        ([0, 0, 1, 1], [6, 6, 6, 6], 50.0),
+        ([5, 5, 5, 5], [0, 1, 2, 2], 50.0),
+        ([3], [8], 100.0),
+    ],
+)
+def test_clustering_accuracy_of_known_clusters(labels, clusters, expected):
+    assert clustering_accuracy(labels, clusters) == expected
+
+
+@pytest.mark.parametrize("judge", [adjusted_rand, clustering_accuracy])
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ([0, 1], [0, 1, 2], r"expected shape \(2,\).*found shape \(3,\)"),
+        ([], [], "expected at least 1 label"),
+        ([0.0, 1.0], [0, 1], "expected integer labels, found float64"),
+    ],
+)
+def test_what_cannot_be_compared(judge, first, second, message):
+    with pytest.raises(ValueError, match=message):
+        judge(first, second)
+
+
+def test_one_clustering_gives_every_figure():
+    points, labels = digits()
+    clusters = best_clusters(points, 10, restarts=3, seed=5)
+    assert clustering_figures(points, labels, restarts=3, seed=5) == {
+        "nmi": nmi(points, labels, "arithmetic", 3, 5),
+        "nmi_geometric": nmi(points, labels, "geometric", 3, 5),
+        "ari": pytest.approx(100 * adjusted_rand_score(labels, clusters)),
+        "clustering_accuracy": clustering_accuracy(labels, clusters),
+    }
+
+
+def test_figures_of_separated_and_of_single_classes():
+    points, labels = blobs()
+    perfect = dict.fromkeys(("nmi", "nmi_geometric", "ari", "clustering_accuracy"), 100.0)
+    assert clustering_figures(points, labels) == pytest.approx(perfect)
+    assert clustering_figures(points, np.zeros(len(points), int)) == pytest.approx(perfect)
+    assert clustering_figures(points[:1], labels[:1]) == pytest.approx(perfect)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0], ids=["all zero", "all equal"])
+def test_figures_of_a_collapsed_network(value):
+    points, labels = blobs()
+    figures = clustering_figures(np.full_like(points, value), labels)
+    expected = {"nmi": 0.0, "nmi_geometric": 0.0, "ari": 0.0, "clustering_accuracy": 20.0}
+    assert figures == pytest.approx(expected, abs=1e-6)
+
+
+def test_figures_refuse_nan():
+    with pytest.raises(ValueError, match="embeddings: expected finite values, found 1 rows"):
+        clustering_figures(np.array([[np.nan, 1.0], [0.0, 1.0]]), [0, 1])

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.retrieval import recall_at_k
+from evaluation import similarities
+from evaluation.retrieval import (
+    mean_average_precision_at_r,
+    recall_at_k,
+    retrieval_figures,
+)
 
 
 def naive_recall(embeddings, labels, k):
@@ -12,6 +17,22 @@ def naive_recall(embeddings, labels, k):
         others = sorted((j for j in range(len(rows)) if j != i), key=lambda j: -(query @ rows[j]))
         hits += any(labels[j] == labels[i] for j in others[:k])
     return 100.0 * hits / len(rows)
+
+
+def naive_map_at_r(embeddings, labels):
+    rows = [row / np.linalg.norm(row) for row in embeddings.astype(np.float64)]
+    scores = []
+    for i, query in enumerate(rows):
+        others = sorted((j for j in range(len(rows)) if j != i), key=lambda j: -(query @ rows[j]))
+        relevant = sum(labels[j] == labels[i] for j in others)
+        found, score = 0, 0.0
+        for rank, j in enumerate(others[:relevant], start=1):
+            if labels[j] == labels[i]:
+                found += 1
+                score += found / rank
+        if relevant:
+            scores.append(score / relevant)
+    return 100.0 * sum(scores) / len(scores)
 
 
 def problem(rows=80, seed=0):
@@ -96,3 +117,93 @@ def test_bf16_tensors_with_gradient():
 def test_bad_arguments(rows, labels, ks, message):
     with pytest.raises(ValueError, match=message):
         recall_at_k(np.ones((rows, 3)), np.zeros(labels, int), ks)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_map_at_r_equals_a_naive_loop(seed):
+    points, labels = problem(seed=seed)
+    labels[:3] = 1000, 1001, 1002  # alone in their classes
+    score = mean_average_precision_at_r(points, labels)
+    assert score == pytest.approx(naive_map_at_r(points, labels), abs=1e-9)
+    assert 0.0 < score < 100.0
+
+
+def test_map_at_r_of_a_ranking_by_hand():
+    angles = np.radians([0.0, 4.0, 10.0, 20.0, 80.0])
+    points, labels = np.stack([np.cos(angles), np.sin(angles)], axis=1), [1, 1, 0, 1, 1]
+    # R = 3; from 0, 4 and 80 degrees right, wrong, right; from 20 wrong, right, right
+    expected = [(1 / 1 + 2 / 3) / 3] * 3 + [(1 / 2 + 2 / 3) / 3]
+    assert mean_average_precision_at_r(points, labels) == pytest.approx(100 * np.mean(expected))
+
+
+def test_limits_of_map_at_r():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 100)
+    apart = 10.0 * np.eye(10)[labels] + rng.standard_normal((1000, 10))
+    assert mean_average_precision_at_r(apart, labels) == 100.0
+    assert mean_average_precision_at_r(apart, np.zeros(1000, int)) == 100.0
+    assert mean_average_precision_at_r(apart, np.arange(1000)) == 0.0
+    # chance: p^2 + p (1 - p) (1 + 1/2 + .. + 1/R) / R with p = 0.1 and R = 99
+    assert mean_average_precision_at_r(apart, rng.permutation(labels)) == pytest.approx(
+        1.47, abs=0.3
+    )
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0], ids=["all zero", "all equal"])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_collapsed_network_retrieves_by_chance(value, shuffled):
+    labels = np.repeat(np.arange(10), 30)
+    if shuffled:
+        labels = np.random.default_rng(0).permutation(labels)
+    assert mean_average_precision_at_r(np.full((300, 8), value), labels) <= 12.0
+
+
+def test_alone_in_a_class_is_left_out_of_map_at_r():
+    points = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
+    assert mean_average_precision_at_r(points, [4, 4, 7]) == 100.0
+    assert recall_at_k(points, [4, 4, 7], ks=(1,)) == {1: pytest.approx(200 / 3)}
+
+
+def test_an_image_is_not_its_own_class():
+    points = np.repeat(np.random.default_rng(0).standard_normal((60, 8)), 2, axis=0)
+    # each image's copy is of another class, so that rank 1 is always wrong
+    labels = np.tile([0, 1], 60)
+    assert mean_average_precision_at_r(points, labels) <= 100 * (1 - 1 / 59)
+    assert mean_average_precision_at_r(points, np.repeat(np.arange(60), 2)) == 100.0
+
+
+@pytest.mark.parametrize("ks", [(1, 2, 4, 8), (79,), (5, 1, 5000)])
+def test_one_search_gives_the_same_figures(ks):
+    points, labels = problem()
+    figures = retrieval_figures(points, labels, ks)
+    assert list(figures) == [*(f"recall_at_{k}" for k in ks), "map_at_r"]
+    assert figures.pop("map_at_r") == mean_average_precision_at_r(points, labels)
+    assert list(figures.values()) == list(recall_at_k(points, labels, ks).values())
+
+
+@pytest.mark.parametrize("cells", [1, 100, 1000])
+def test_chunks_of_queries_do_not_matter(monkeypatch, cells):
+    points, labels = problem()
+    expected = retrieval_figures(points, labels)
+    monkeypatch.setattr(similarities, "CELLS", cells)
+    assert retrieval_figures(points, labels) == expected
+
+
+def test_two_images():
+    points = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert retrieval_figures(points, [3, 3], ks=(1,)) == {"recall_at_1": 100.0, "map_at_r": 100.0}
+    assert retrieval_figures(points, [3, 4], ks=(1,)) == {"recall_at_1": 0.0, "map_at_r": 0.0}
+
+
+@pytest.mark.parametrize("judge", [mean_average_precision_at_r, retrieval_figures])
+@pytest.mark.parametrize(
+    ("points", "labels", "message"),
+    [
+        (np.full((3, 2), np.nan), [0, 0, 1], "embeddings: expected finite values, found 3 rows"),
+        (np.ones((1, 2)), [0], "embeddings: expected at least 2 rows, found 1"),
+        (np.ones((3, 2)), [0, 1], r"labels: expected shape \(3,\)"),
+    ],
+)
+def test_what_cannot_be_searched(judge, points, labels, message):
+    with pytest.raises(ValueError, match=message):
+        judge(points, labels)
