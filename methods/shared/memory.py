@@ -1,11 +1,15 @@
 """The memory bank of instance discrimination (Wu et al., CVPR 2018), shared by its methods."""
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from methods.base import Batch, Method, embedding_size, normalise
 from methods.shared.arguments import check_momentum
-from methods.shared.similarity import similarity
+from methods.shared.similarity import as_one_type
 
 
 class MemoryMethod(Method):
@@ -69,9 +73,27 @@ def remembered_similarities(
     """Return the (b, k) similarities of (b, d) embeddings to each one's (b, k) rows of the bank.
 
     One product with the whole (n, d) bank is cheaper than fetching b * k rows of it, until the
-    bank is about 64 times longer than k.
+    bank is about 64 times longer than k. The bank gets no gradient.
     """
-    if len(bank) <= 64 * rows.shape[1]:
-        return similarity(embeddings, bank, temperature).gather(1, rows)
+    embeddings, bank = as_one_type(embeddings, bank)
     with torch.autocast(embeddings.device.type, enabled=False):
-        return torch.einsum("bd,bkd->bk", embeddings / temperature, bank[rows])
+        scores: Tensor = _Remembered.apply(embeddings / temperature, bank, rows)
+    return scores
+
+
+class _Remembered(torch.autograd.Function):
+    """Inner products with rows of a bank; the gradient sums those rows without copying them."""
+
+    @staticmethod
+    def forward(ctx: Any, embeddings: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(bank, rows)
+        if len(bank) <= 64 * rows.shape[1]:
+            return (embeddings @ bank.T).gather(1, rows)
+        return torch.einsum("bd,bkd->bk", embeddings, bank[rows])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        bank, rows = ctx.saved_tensors
+        weights = gradient.contiguous()
+        return F.embedding_bag(rows, bank, mode="sum", per_sample_weights=weights), None, None

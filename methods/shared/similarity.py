@@ -12,9 +12,15 @@ def similarity(queries: Tensor, keys: Tensor, temperature: float = 1.0) -> Tenso
     Computed in fp32 (or the inputs' wider type) also under autocast: a bf16 logit at temperature
     0.05 is off by up to 0.06, more than the differences that training follows.
     """
-    dtype = torch.promote_types(torch.promote_types(queries.dtype, keys.dtype), torch.float32)
+    queries, keys = as_one_type(queries, keys)
     with torch.autocast(queries.device.type, enabled=False):
-        return (queries.to(dtype) / temperature) @ keys.to(dtype).T
+        return (queries / temperature) @ keys.T
+
+
+def as_one_type(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both in fp32, or in the wider of their types."""
+    dtype = torch.promote_types(torch.promote_types(first.dtype, second.dtype), torch.float32)
+    return first.to(dtype), second.to(dtype)
 
 
 def other_instances(instances: int, views: int, device: torch.device) -> Tensor:
