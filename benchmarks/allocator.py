@@ -14,9 +14,14 @@ def keep_freed_memory() -> bool:
     By default each activation tensor is mapped anew and given back after use, so that a step on
     the CPU spends part of its time in page faults. Memory use is then the peak's.
     """
-    if platform.libc_ver()[0] != "glibc":
+    if not is_glibc():
         return False
     libc = ctypes.CDLL(None)
     return bool(
         libc.mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT) and libc.mallopt(M_TRIM_THRESHOLD, NEVER_TRIM)
     )
+
+
+def is_glibc() -> bool:
+    """Return whether the process uses the GNU C library."""
+    return platform.libc_ver()[0] == "glibc"

@@ -64,12 +64,16 @@ def main() -> None:
 @click.option("--methods", default="all", show_default=True, help="Names joined by commas, or all.")
 @click.option("--dataset", help="See `bench list datasets`. [default: the table's, else digits]")
 @click.option("--recipe", help="Name or YAML file. [default: digits for the digits, else paper]")
-@click.option("--table", type=int, help="Run what this table of the paper needs, and no more.")
+@click.option("--table", "tables", multiple=True, metavar="N[,N]",
+              help="Run what these tables of the paper need, and no more. Repeatable.")  # fmt: skip
+@click.option("--split", help="Training split, such as train+unlabeled. [default: the first]")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How many.")
 @click.option("--set", "settings", multiple=True, metavar="M.P=V",
               help="Set a hyper-parameter (invaspread.temperature=0.05) or a field of the recipe "
               "(recipe.lr=0.06). Repeatable.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's number.")
+@click.option("--for", "minutes", type=click.FloatRange(min=0, min_open=True), metavar="MINUTES",
+              help="Stop after this time; the same command then goes on.")  # fmt: skip
 @_data_option
 @_results_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
@@ -88,6 +92,11 @@ def run(context: click.Context, /, **options: Any) -> None:
         recipe_file = recipes.read(options["recipe"])
         options |= _from_file(recipe_file.options, context)
     outcome = run_request(Request(recipe=recipe_file, **_tidy(options)))
+    if outcome.left:
+        click.echo(
+            f"Time is up: {len(outcome.left)} of {outcome.total} runs are left; "
+            "the same command goes on from the last epoch."
+        )
     if outcome.failed:
         names = "; ".join(outcome.failed)
         click.echo(f"Error: {len(outcome.failed)} of the runs failed: {names}", err=True)
@@ -96,13 +105,14 @@ def run(context: click.Context, /, **options: Any) -> None:
 
 def _from_file(stated: Mapping[str, Any], context: click.Context) -> dict[str, Any]:
     """Return the file's options that the command line leaves open, read as click reads words."""
-    parameters = {p.name: p for p in context.command.params}
+    parameters = {word: p for p in context.command.params for word in p.opts}
     found = {}
     for name, value in stated.items():
-        destination = "settings" if name == "set" else name
+        parameter = parameters[f"--{name}"]
+        destination = str(parameter.name)
         if context.get_parameter_source(destination) != ParameterSource.DEFAULT:
             continue
-        found[destination] = _read_value(parameters[destination], name, value, context)
+        found[destination] = _read_value(parameter, name, value, context)
     return found
 
 
@@ -121,8 +131,20 @@ def _read_value(parameter: click.Parameter, name: str, value: Any, context: clic
 
 def _tidy(options: Mapping[str, Any]) -> dict[str, Any]:
     rest = {k: v for k, v in options.items() if k != "recipe"}
-    rest["methods"] = [word.strip() for word in options["methods"].split(",") if word.strip()]
+    rest["methods"] = _words(options["methods"])
+    rest["tables"] = list(map(_number, _words(",".join(options["tables"]))))
     return rest
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _number(word: str) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise UsageProblem(f"--table: expected numbers joined by commas, found {word!r}") from None
 
 
 @main.command()
@@ -155,6 +177,51 @@ def data(name: str, data: Path | None) -> None:
     """Download a data set (mirrors, resumed, digest checked) and verify it."""
     root = data or datasets.default_root()
     datasets.get(name).fetch(root, click.echo)
+
+
+@main.command()
+@click.option("--methods", default="all", show_default=True, help="Names joined by commas, or all.")
+@click.option("--backbones", default="resnet10-16,resnet18", show_default=True,
+              help="Names joined by commas.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=4.0,
+              show_default=True, help="For each rate; a figure takes a step at least.")  # fmt: skip
+@_results_option
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True
+)
+@_reports_problems
+def speed(
+    methods: str, backbones: str, seconds: float, results: Path, device: str, precision: str
+) -> None:
+    """Measure the suite beside a plain pipeline and beside what the machine can do at most."""
+    from benchmarks import speed as speeds
+    from benchmarks.environment import choose_device, choose_precision
+
+    where = choose_device(device)
+    settings = speeds.Settings(
+        methods=_words(methods),
+        backbones=_words(backbones),
+        device=where,
+        precision=choose_precision(precision, where),
+        budget=seconds,
+    )
+    record = speeds.measure(settings, lambda text: click.echo(text, err=True))
+    click.echo(speeds.markdown(record))
+    for path in speeds.write(record, results):
+        click.echo(path)
+
+
+@main.command()
+@click.argument("target", type=click.Path(path_type=Path))
+@_results_option
+@_reports_problems
+def collect(target: Path, results: Path) -> None:
+    """Copy the runs' small files (records, curves, predictions; no checkpoints) to TARGET."""
+    from benchmarks.collect import collect as copy
+
+    for folder in copy(results, target):
+        click.echo(folder)
 
 
 @main.command("list")

@@ -27,6 +27,10 @@ class RunFailed(BenchError):
     """One run stopped, for instance at an infinite loss; the other runs go on; exit status 1."""
 
 
+class OutOfTime(BenchError):
+    """The time given with `--for` is up; the run can go on from its last epoch."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageProblem:
     """Build the error for a name that does not exist, with near matches and all known names."""
     known = sorted(known)

@@ -1,9 +1,13 @@
 """Training and test images as tensors, kept on the training device when they fit."""
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.augment import prepare
@@ -11,10 +15,15 @@ from benchmarks.datasets.base import Split
 
 FREE_MEMORY_SHARE = 0.5
 """Images stay on a GPU if they take at most this share of its free memory."""
+READ_AHEAD = 2
+"""Batches that are read from disk while the network works on one."""
 
 
 class ImageStore:
     """uint8 images that are gathered by index onto the training device.
+
+    Images in memory are kept planar, on the device if they fit. A memory-mapped array stays on
+    disk, and a thread reads the next batches ahead.
 
     Args:
         split: images (n, h, w, 3) with labels.
@@ -33,8 +42,11 @@ class ImageStore:
         self.labels = split.labels
         self.device = device
         self.mean, self.std = mean, std
-        planar = np.ascontiguousarray(split.images.transpose(0, 3, 1, 2))
-        images = torch.from_numpy(planar)
+        self.on_disk = isinstance(split.images, np.memmap)
+        if self.on_disk:
+            self.images = _mapped(split.images).permute(0, 3, 1, 2)
+            return
+        images = torch.from_numpy(np.ascontiguousarray(split.images.transpose(0, 3, 1, 2)))
         self.images = images.to(device) if _fits(images, device) else images.pin_memory()
 
     def __len__(self) -> int:
@@ -42,19 +54,48 @@ class ImageStore:
 
     def gather(self, index: Tensor) -> Tensor:
         """Return the (b, 3, h, w) uint8 images at (b,) `index`, on the training device."""
-        if self.images.device == self.device:
+        if self.images.device == self.device and not self.on_disk:
             return self.images[index]
-        return self.images[index.cpu()].to(self.device, non_blocking=True)
+        return self._fetched(index.cpu()).to(self.device, non_blocking=True)
+
+    def stream(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield what `gather` returns for each index, reading ahead where images are on disk."""
+        if not self.on_disk:
+            yield from map(self.gather, batches)
+            return
+        waiting: deque[Future[Tensor]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+            for index in batches:
+                waiting.append(reader.submit(self._fetched, index.cpu()))
+                if len(waiting) > READ_AHEAD:
+                    yield waiting.popleft().result().to(self.device, non_blocking=True)
+            while waiting:
+                yield waiting.popleft().result().to(self.device, non_blocking=True)
+
+    def _fetched(self, index: Tensor) -> Tensor:
+        """Return the images in host memory, planar, pinned for a GPU."""
+        if self.on_disk:  # whole pixels are copied at once, then made planar
+            interleaved = self.images.permute(0, 2, 3, 1).index_select(0, index)
+            images = interleaved.permute(0, 3, 1, 2).contiguous()
+        else:
+            images = self.images[index]
+        return images.pin_memory() if self.device.type == "cuda" else images
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """Yield all images in order, through the test transform, `size` at a time."""
-        for images in torch.split(self.images, size):
-            yield prepare(images.to(self.device, non_blocking=True), self.mean, self.std)
+        for images in self.stream(torch.split(torch.arange(len(self)), size)):
+            yield prepare(images, self.mean, self.std)
 
     def embed(self, embed: Callable[[Tensor], Tensor], batch_size: int) -> Tensor:
         """Apply `embed` to every image; returns (n, d) fp32 on the training device."""
         parts = [embed(images).float() for images in self.batches(batch_size)]
         return torch.cat(parts)
+
+
+def _mapped(images: NDArray[np.uint8]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable.*")  # it is only read
+        return torch.from_numpy(images)
 
 
 def _fits(images: Tensor, device: torch.device) -> bool:

@@ -45,9 +45,12 @@ def recipes() -> list[str]:
 
 def tables() -> list[str]:
     """Describe each table of the paper that the suite makes."""
-    return _columns(
-        (str(t.number), t.title, f"{len(t.rows)} rows") for t in all_tables.TABLES.values()
-    )
+    return _columns((str(t.number), t.title, _row_count(t)) for t in all_tables.TABLES.values())
+
+
+def _row_count(table: all_tables.Table) -> str:
+    quoted = sum(bool(row.quoted) for row in table.rows)
+    return f"{len(table.rows)} rows" + (f", {quoted} of them quoted" if quoted else "")
 
 
 def runs(results: Path) -> list[str]:

@@ -1,7 +1,9 @@
 """From names, tables and seeds to a list of runs, and carrying them out."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmarks import tables
 from benchmarks.datasets.base import ImageData
-from benchmarks.errors import BenchError, UsageProblem, unknown_name
+from benchmarks.errors import BenchError, OutOfTime, UsageProblem, unknown_name
 from benchmarks.hyper_parameters import RECIPE, defaults, resolve
 from benchmarks.images import subset
 from benchmarks.recipes import Recipe
@@ -25,71 +27,107 @@ from methods import names as method_names
 LOCK = ".lock"
 POLL_SECONDS = 2.0
 
+Load = Callable[[int | None, str | None], ImageData]
+"""Reads the images in a size and a training split, as `Dataset.load` does below a folder."""
+Settings = Mapping[str, Mapping[str, Any]]
+"""{method: {hyper_parameter: value}}; the key "recipe" changes the recipe's fields."""
+
 
 @dataclass(frozen=True)
 class Choice:
-    """One line of a plan: a method with the hyper-parameters a table's row sets."""
+    """One line of a plan: a method with what a table's row sets."""
 
     method: type[Method]
     hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Changes of the recipe's fields."""
+    split: str | None = None
+    """Training split; None for the data set's first."""
 
 
-def choose(methods: Sequence[str], table: int | None = None) -> list[Choice]:
-    """Return the methods to run: those named ("all" is every one), or a table's rows.
+def choose(
+    methods: Sequence[str], numbers: Sequence[int] = (), split: str | None = None
+) -> list[Choice]:
+    """Return the methods to run: those named ("all" is every one), or the rows of tables.
 
-    With a table, `methods` keeps only the rows of these methods.
+    Args:
+        methods: names; of a table, only the rows of these methods are kept.
+        numbers: of tables; none of them for the methods as they are.
+        split: training split; of a table, rows of another split are left out.
 
     Raises:
-        UsageProblem: if a method or table is unknown.
+        UsageProblem: if a method or table is unknown, or no row is left.
     """
     wanted = method_names() if list(methods) in ([], ["all"]) else list(dict.fromkeys(methods))
     for name in wanted:
         if name not in method_names():
             raise unknown_name("method", name, [*method_names(), "all"])
-    if table is None:
-        return [Choice(get_method(name)) for name in wanted]
-    rows = [row for row in tables.get(table).rows if row.method in wanted]
-    if not rows:
-        raise UsageProblem(f"table {table} has no row of {', '.join(wanted)}")
-    return [Choice(get_method(row.method), row.hyper_parameters) for row in rows]
+    if not numbers:
+        return [Choice(get_method(name), split=split) for name in wanted]
+    choices = [
+        Choice(get_method(row.method), row.hyper_parameters, row.recipe, row.split or split)
+        for number in numbers
+        for row in tables.get(number).rows
+        if row.method in wanted and (split is None or row.split in (None, split))
+    ]
+    if not choices:
+        several = len(numbers) > 1
+        named = (
+            f"table{'s' * several} {', '.join(map(str, numbers))} {'have' if several else 'has'}"
+        )
+        trained = f" on split {split}" if split else ""
+        raise UsageProblem(f"{named} no row of {', '.join(wanted)}{trained}")
+    return choices
 
 
 def make_plan(
     choices: Sequence[Choice],
-    data: ImageData,
+    load: Load,
     recipe: Recipe,
     seeds: int,
-    settings: Mapping[str, Mapping[str, Any]],
+    settings: Settings,
     precision: str,
 ) -> list[Run]:
     """Return the runs, seed by seed, without repeats; everything is checked before any starts.
 
     Args:
-        choices: what to run.
-        data: the images.
-        recipe: shared by all runs.
+        choices: what to run. What one changes of the recipe stands above what `settings` changes.
+        load: reads the images; called once for each training split that is needed.
+        recipe: shared by all runs but for the changes of a choice.
         seeds: number of seeds, counted from 0.
-        settings: {method: {hyper_parameter: value}}; the key "recipe" changes the recipe's fields.
+        settings: changes of hyper-parameters and of the recipe.
         precision: "bf16" or "fp32".
 
     Raises:
         UsageProblem: if a setting, a hyper-parameter or the batch size does not fit.
     """
     _check_owners(settings, choices)
-    recipe_changed = dict(settings.get(RECIPE, {}))
-    recipe = resolve_recipe(recipe, recipe_changed)
-    try:
-        data = replace(data, train=subset(data.train, recipe.train_images))
-    except ValueError as error:
-        raise UsageProblem(f"recipe {recipe.name}: {error}") from error
-    first = [
-        _make_run(choice, data, recipe, recipe_changed, settings, precision) for choice in choices
-    ]
-    every = [replace(run, seed=seed) for seed in range(seeds) for run in first]
-    return list({run.key: run for run in every}.values())
+    read = cache(load)
+
+    @cache
+    def images(image_size: int | None, split: str | None, train_images: int | None) -> ImageData:
+        data = read(image_size, split)
+        try:
+            return replace(data, train=subset(data.train, train_images))
+        except ValueError as error:
+            raise UsageProblem(f"recipe {recipe.name}: {error}") from error
+
+    def run_of(choice: Choice) -> Run:
+        recipe_changed = {**settings.get(RECIPE, {}), **choice.recipe}
+        used = resolve_recipe(recipe, recipe_changed)
+        data = images(used.image_size, choice.split, used.train_images)
+        return _make_run(choice, data, used, recipe_changed, settings, precision)
+
+    first = list(map(run_of, choices))
+    plan: dict[str, Run] = {}
+    for seed in range(seeds):
+        for run in first:
+            of_seed = replace(run, seed=seed)
+            plan.setdefault(of_seed.key, of_seed)
+    return list(plan.values())
 
 
-def _check_owners(settings: Mapping[str, Mapping[str, Any]], choices: Sequence[Choice]) -> None:
+def _check_owners(settings: Settings, choices: Sequence[Choice]) -> None:
     chosen = {choice.method.name for choice in choices}
     for owner in settings:
         if owner == RECIPE or owner in chosen:
@@ -104,7 +142,7 @@ def _make_run(
     data: ImageData,
     recipe: Recipe,
     recipe_changed: Mapping[str, Any],
-    settings: Mapping[str, Mapping[str, Any]],
+    settings: Settings,
     precision: str,
 ) -> Run:
     """Return the run of seed 0, its hyper-parameters resolved and tried out."""
@@ -160,22 +198,35 @@ class Outcome:
     reused: list[Run] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     """Reason by the run's title."""
+    left: list[Run] = field(default_factory=list)
+    """Not finished when the time was up."""
+
+    @property
+    def total(self) -> int:
+        """Number of runs in the plan."""
+        return len(self.done) + len(self.reused) + len(self.failed) + len(self.left)
 
 
 def carry_out_all(runs: Sequence[Run], place: Workplace) -> Outcome:
     """Carry out the runs that are not finished; a failing run does not stop the others.
 
     A run that another process works on is passed over and waited for at the end; if that process
-    dies, its lock is free and the run is taken over from its checkpoint.
+    dies, its lock is free and the run is taken over from its checkpoint. After the place's deadline
+    no run is started and none waited for.
     """
     outcome = Outcome()
     waiting = _pass_over(runs, place, outcome, timeout=0)
-    if waiting:
+    if waiting and not _late(place):
         names = ", ".join(run.title for run in waiting)
         place.progress.note(f"waiting for another process that works on: {names}")
-    while waiting:
+    while waiting and not _late(place):
         waiting = _pass_over(waiting, place, outcome, timeout=POLL_SECONDS)
+    outcome.left += waiting
     return outcome
+
+
+def _late(place: Workplace) -> bool:
+    return place.deadline is not None and time.monotonic() >= place.deadline
 
 
 def _pass_over(
@@ -187,6 +238,9 @@ def _pass_over(
             _work_on(run, place, outcome, timeout)
         except Timeout:
             busy.append(run)
+        except OutOfTime as error:
+            outcome.left.append(run)
+            place.progress.run_ended(f"left: {run.title}: {error}")
         except BenchError as error:
             outcome.failed[run.title] = str(error)
             place.progress.run_ended(f"failed: {run.title}: {error}")
@@ -200,6 +254,8 @@ def _work_on(run: Run, place: Workplace, outcome: Outcome, timeout: float) -> No
             outcome.reused.append(run)
             place.progress.run_ended(f"reused: {run.title} ({folder.name})")
             return
+        if _late(place):
+            raise OutOfTime("not started")
         place.progress.run_started(run.title)
         record = carry_out(run, place)
         outcome.done.append(run)

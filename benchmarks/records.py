@@ -3,7 +3,8 @@
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,13 @@ RECORD, EPOCHS, CHECKPOINT, EMBEDDINGS, FAILED = (
     "embeddings.npz",
     "failed.json",
 )
+PREDICTIONS = "predictions.parquet"
+"""A row per test image, in order: `label` and the class that `knn` predicts; for paired tests."""
+SIMILARITIES = "similarities.parquet"
+"""Histograms of cosine similarities: `attribute`, `kind`, `low` (edge of the bin), `count`."""
+GALLERY = "gallery.npz"
+"""Pictures of a few queries with their neighbours; made of the data set's pixels, so never shared.
+"""
 
 
 class _Part(BaseModel):
@@ -49,6 +57,10 @@ class DatasetFacts(_Part):
     classes: int
     image_size: int
     labelled: bool
+    split: str = "train"
+    """Which of the data set's training splits."""
+    bank_images: int | None = None
+    """Images that the kNN classifier compares with; None: the training images."""
 
 
 class Final(_Part):
@@ -172,8 +184,13 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 def write_epochs(folder: Path, epochs: pd.DataFrame) -> None:
     """Write epochs.parquet atomically: a row per epoch."""
-    with atomic_path(folder / EPOCHS) as part:
-        epochs.to_parquet(part, index=False)
+    write_frame(folder, EPOCHS, epochs)
+
+
+def write_frame(folder: Path, name: str, frame: pd.DataFrame) -> None:
+    """Write a small table of a run atomically, such as PREDICTIONS."""
+    with atomic_path(folder / name) as part:
+        frame.to_parquet(part, index=False)
 
 
 def write_embeddings(folder: Path, **arrays: np.ndarray) -> None:
@@ -182,8 +199,13 @@ def write_embeddings(folder: Path, **arrays: np.ndarray) -> None:
         name: array.astype(np.float16) if array.dtype.kind == "f" else array
         for name, array in arrays.items()
     }
-    with atomic_path(folder / EMBEDDINGS) as part, part.open("wb") as file:
-        np.savez(file, **halved)  # type: ignore[arg-type]
+    write_arrays(folder, EMBEDDINGS, halved)
+
+
+def write_arrays(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the arrays of an npz file atomically, such as GALLERY."""
+    with atomic_path(folder / name) as part, part.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 class DamagedRecord(BenchError):
@@ -245,6 +267,24 @@ class StoredRun:
     folder: Path
     record: RunRecord
     epochs: pd.DataFrame
+
+    def frame(self, name: str) -> pd.DataFrame | None:
+        """Return a small table of the run, such as PREDICTIONS; None if it is not there or damaged.
+
+        The report does without: records of older versions have none.
+        """
+        try:
+            return pd.read_parquet(self.folder / name)
+        except (OSError, ValueError):  # pyarrow's errors derive from these
+            return None
+
+    def arrays(self, name: str) -> dict[str, np.ndarray] | None:
+        """Return the arrays of EMBEDDINGS or GALLERY; None if they are not there or damaged."""
+        try:
+            with np.load(self.folder / name, allow_pickle=False) as file:
+                return dict(file)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            return None
 
 
 def runs_folder(results: Path) -> Path:

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ import torch
 
 from benchmarks import checkpoints, records
 from benchmarks.backbones import BACKBONES
-from benchmarks.datasets.base import ImageData
+from benchmarks.datasets.base import ImageData, Split
 from benchmarks.environment import describe
 from benchmarks.errors import BenchError, RunFailed
 from benchmarks.images import ImageStore
+from benchmarks.judgement import Judgement, judge
 from benchmarks.progress import Progress
 from benchmarks.recipes import Recipe
 from benchmarks.recipes.reader import asdict_recipe
-from benchmarks.trainer import Embedded, Trainer, derive_seed
+from benchmarks.trainer import Embedded, Stores, Trainer, derive_seed
 from methods import Method
 
 TRACEBACK = "traceback.txt"
@@ -78,11 +79,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where runs are carried out and written."""
+    """Where runs are carried out and written, and until when."""
 
     results: Path
     device: torch.device
     progress: Progress
+    deadline: float | None = None
+    """In seconds of `time.monotonic`; see `Trainer.fit`."""
 
     def folder(self, run: Run) -> Path:
         """Return the run's folder."""
@@ -105,6 +108,7 @@ def carry_out(run: Run, place: Workplace) -> records.RunRecord:
     Raises:
         RunFailed: if training stops (an infinite loss, an error in the method, memory); the
             reason is kept in failed.json, the traceback of a foreign error in traceback.txt.
+        OutOfTime: if the place's deadline comes first; the run can go on from its checkpoint.
     """
     folder = place.folder(run)
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,14 +131,15 @@ def carry_out(run: Run, place: Workplace) -> records.RunRecord:
         (folder / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
         _write_failure(run, folder, message)
         raise RunFailed(message) from error
-    (folder / records.FAILED).unlink(missing_ok=True)
+    for stale in (records.FAILED, TRACEBACK):
+        (folder / stale).unlink(missing_ok=True)
     return record
 
 
 def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
     started, environment = datetime.now(UTC), describe(place.device, run.precision)
     checkpoint = _load_checkpoint(run, place, folder)
-    trainer = _build_trainer(run, place)
+    trainer = build_trainer(run, place)
     history = pd.DataFrame()
     if checkpoint is not None:
         try:
@@ -142,16 +147,17 @@ def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
             history = checkpoint.history
         except checkpoints.DamagedCheckpoint as error:
             _set_checkpoint_aside(folder, error, place.progress)
-            trainer = _build_trainer(run, place)
+            trainer = build_trainer(run, place)
 
     def save_epoch(history: pd.DataFrame) -> None:
         checkpoints.save(folder, run.key, trainer.method, trainer.optimizer, history)
         records.write_epochs(folder, history)
 
-    embedded = trainer.fit(history, save_epoch)
+    embedded = trainer.fit(history, save_epoch, place.deadline)
+    judgement = judge(trainer, embedded, run.data)
     records.write_epochs(folder, trainer.history)
-    _write_embeddings(folder, embedded, trainer)
-    record = _make_record(run, trainer, embedded, environment, started)
+    _write_arrays(folder, embedded, judgement, run.data)
+    record = _make_record(run, trainer, judgement, environment, started)
     records.write_record(folder, record)
     return record
 
@@ -169,33 +175,49 @@ def _set_checkpoint_aside(folder: Path, error: BenchError, progress: Progress) -
     progress.note(f"{error}; set aside as {moved.name}, the run starts anew")
 
 
-def _build_trainer(run: Run, place: Workplace) -> Trainer:
+def build_trainer(run: Run, place: Workplace, kind: type[Trainer] = Trainer) -> Trainer:
+    """Return the trainer of a run at its start; `kind` may be a subclass that measures it."""
     data, recipe = run.data, run.recipe
-    train = ImageStore(data.train, place.device, data.mean, data.std)
-    test = None
-    if data.test is not None:
-        test = ImageStore(data.test, place.device, data.mean, data.std)
+    images = _stores(data, place.device)
     # Every method of a seed starts from the same encoder, whatever it draws afterwards.
     torch.manual_seed(derive_seed(run.seed, "encoder"))
     encoder = BACKBONES[recipe.backbone](recipe.embedding_size)
     torch.manual_seed(derive_seed(run.seed, "method"))
-    method = run.method(encoder, instances=len(train), **run.hyper_parameters).to(place.device)
-    return Trainer(
-        method, recipe, train, test, run.seed, place.device, run.precision, place.progress
+    method = run.method(encoder, instances=len(images.train), **run.hyper_parameters).to(
+        place.device
     )
+    return kind(method, recipe, images, run.seed, place.device, run.precision, place.progress)
 
 
-def _write_embeddings(folder: Path, embedded: Embedded, trainer: Trainer) -> None:
-    arrays = {"bank": embedded.train, "bank_labels": trainer.train_images.labels}
-    if trainer.test_images is not None:
-        arrays |= {"test": embedded.test, "test_labels": trainer.test_images.labels}
+@lru_cache(maxsize=1)
+def _stores(data: ImageData, device: torch.device) -> Stores:
+    """Return the images on the device; the runs of a plan use the same ones in turn."""
+
+    def store(split: Split) -> ImageStore:
+        return ImageStore(split, device, data.mean, data.std)
+
+    train = store(data.train)
+    bank = train if data.bank is None else store(data.bank)
+    return Stores(train, bank, None if data.test is None else store(data.test))
+
+
+def _write_arrays(folder: Path, embedded: Embedded, judgement: Judgement, data: ImageData) -> None:
+    arrays = {"bank": embedded.bank, "bank_labels": data.labelled_bank.labels}
+    if data.test is not None:
+        arrays |= {"test": embedded.test, "test_labels": data.test.labels}
     records.write_embeddings(folder, **{k: v for k, v in arrays.items() if v is not None})
+    if judgement.predictions is not None:
+        records.write_frame(folder, records.PREDICTIONS, judgement.predictions)
+    if judgement.similarities is not None:
+        records.write_frame(folder, records.SIMILARITIES, judgement.similarities)
+    if judgement.gallery:
+        records.write_arrays(folder, records.GALLERY, judgement.gallery)
 
 
 def _make_record(
     run: Run,
     trainer: Trainer,
-    embedded: Embedded,
+    judgement: Judgement,
     environment: records.Environment,
     started: datetime,
 ) -> records.RunRecord:
@@ -204,9 +226,7 @@ def _make_record(
     columns = {"epoch", "loss", "lr", "knn", "images_per_second", "images_seen", "train_seconds",
                "evaluate_seconds"}  # fmt: skip
     figures = {k: float(v) for k, v in last.items() if k not in columns and np.isfinite(v)}
-    pooled = trainer.pooled_knn(embedded)
-    if pooled is not None and np.isfinite(pooled):
-        figures["pooled_knn"] = pooled
+    figures |= {k: float(v) for k, v in judgement.figures.items() if np.isfinite(v)}
     if np.isfinite(last["loss"]):
         figures["loss"] = float(last["loss"])
     best = None
@@ -230,6 +250,7 @@ def _make_record(
             "knn": protocol,
             "memory_knn": f"{protocol}-memory-bank",
             "pooled_knn": f"{protocol}-pooled-features",
+            **judgement.protocols,
         },
         final=records.Final(
             epoch=int(last["epoch"]),

@@ -1,7 +1,9 @@
 """From one command's options to its outcome: what `bench run` does, callable from Python."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks import datasets, recipes, tables
@@ -23,10 +25,13 @@ class Request:
 
     methods: Sequence[str] = ("all",)
     dataset: str | None = None
-    """None: the table's, else the embedded digits."""
+    """None: the tables', else the embedded digits."""
     recipe: RecipeFile | None = None
-    """None: the table's, else the data set's own default."""
-    table: int | None = None
+    """None: the tables', else the data set's own default."""
+    tables: Sequence[int] = ()
+    """Numbers of tables on one data set."""
+    split: str | None = None
+    """Training split; None: the table row's, else the data set's first."""
     seeds: int = 1
     settings: Sequence[str] = ()
     epochs: int | None = None
@@ -35,6 +40,8 @@ class Request:
     device: str = "auto"
     precision: str = "auto"
     plugin: Sequence[Path] = ()
+    minutes: float | None = None
+    """When to stop, from now on; None: when everything is done."""
 
 
 def run_request(request: Request) -> Outcome:
@@ -44,31 +51,32 @@ def run_request(request: Request) -> Outcome:
         BenchError: if the request does not make sense or the data cannot be read; failures of
             single runs are in the outcome instead.
     """
+    deadline = None if request.minutes is None else time.monotonic() + 60 * request.minutes
     load_plugins(request.plugin)
     settings = parse_settings(request.settings)
     if request.epochs is not None:
         settings.setdefault(RECIPE, {})["epochs"] = request.epochs
     dataset, recipe = _images_and_recipe(request)
-    choices = choose(request.methods, request.table)
+    choices = choose(request.methods, request.tables, request.split)
     device = choose_device(request.device)
     if device.type == "cpu":
         keep_freed_memory()
     precision = choose_precision(request.precision, device)
-    images = dataset.load(_data_root(dataset, request.data), recipe.image_size)
-    runs = make_plan(choices, images, recipe, request.seeds, settings, precision)
+    load = partial(dataset.load, _data_root(dataset, request.data))
+    runs = make_plan(choices, load, recipe, request.seeds, settings, precision)
     with make_progress(len(runs)) as progress:
-        for note in images.notes:
+        for note in dict.fromkeys(note for run in runs for note in run.data.notes):
             progress.note(note)
-        return carry_out_all(runs, Workplace(request.results, device, progress))
+        return carry_out_all(runs, Workplace(request.results, device, progress, deadline))
 
 
 def _images_and_recipe(request: Request) -> tuple[Dataset, Recipe]:
-    """Return what the request names, or what its table or data set has by default."""
-    if request.table is None:
+    """Return what the request names, or what its tables or data set have by default."""
+    if not request.tables:
         dataset = datasets.get(request.dataset or "digits")
         default = dataset.default_recipe
     else:
-        table = tables.get(request.table)
+        table = _first_table(request.tables)
         if request.dataset not in (None, table.dataset):
             raise UsageProblem(
                 f"table {table.number} is on {table.dataset}, found --dataset {request.dataset}; "
@@ -76,6 +84,18 @@ def _images_and_recipe(request: Request) -> tuple[Dataset, Recipe]:
             )
         dataset, default = datasets.get(table.dataset), table.recipe
     return dataset, (request.recipe or recipes.read(default)).recipe
+
+
+def _first_table(numbers: Sequence[int]) -> tables.Table:
+    """Return the first of tables that can be run together."""
+    first, *others = map(tables.get, numbers)
+    for other in others:
+        if (other.dataset, other.recipe) != (first.dataset, first.recipe):
+            raise UsageProblem(
+                f"table {first.number} is on {first.dataset} and table {other.number} on "
+                f"{other.dataset}; run them by two commands"
+            )
+    return first
 
 
 def _data_root(dataset: Dataset, given: Path | None) -> Path:

@@ -1,14 +1,44 @@
 """The paper's tables and figures, declared as data: which runs fill which row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from benchmarks.augment import Augmentation
 from benchmarks.errors import unknown_name
+
+TRANSFORMS = ("crop", "jitter", "grayscale", "flip")
+"""What `Augmentation.without` can leave out: R, C, G and F of Table 7."""
+
+
+def without(*transforms: str) -> dict[str, Any]:
+    """Return the recipe's changes that leave transforms out, as `--set recipe.…=` states them."""
+    usual, left = Augmentation(), Augmentation().without(*transforms)
+    values = {f.name: (getattr(usual, f.name), getattr(left, f.name)) for f in fields(usual)}
+    return {f"augmentation.{name}": off for name, (on, off) in values.items() if on != off}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity that a table states."""
+
+    published: str
+    """Its name in results/published/tables.csv."""
+    figure: str
+    """Where a record keeps it: "knn" is `final.knn`, any other name a key of `final.figures`."""
+
+    @property
+    def suffix(self) -> str:
+        """What sets its columns apart from those of the kNN accuracy."""
+        return "" if self == KNN else f"_{self.figure}"
+
+
+KNN = Metric("kNN", "knn")
+LINEAR = Metric("Linear", "linear")
 
 
 @dataclass(frozen=True)
@@ -17,8 +47,20 @@ class Row:
 
     published: str
     """Name in results/published/tables.csv."""
-    method: str
+    method: str = ""
+    """Empty where the figure is only quoted."""
     hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Changes of the recipe's fields, such as {"augmentation.flip": 0.0}."""
+    split: str | None = None
+    """Training split of the data set; None for any."""
+    quoted: str = ""
+    """Why the suite cannot measure it."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the row sets."""
+        return {**self.hyper_parameters, **self.recipe}
 
 
 @dataclass(frozen=True)
@@ -29,18 +71,24 @@ class Table:
     title: str
     dataset: str
     recipe: str
-    metric: str
-    """The column of results/published/tables.csv."""
     rows: tuple[Row, ...]
+    metrics: tuple[Metric, ...] = (KNN,)
+    reference: str = ""
+    """The row that the others change one thing of, if there is one."""
+    quick: str = ""
+    """A recipe that shows the order of the rows in minutes, if there is one."""
 
 
-TABLES = {
-    1: Table(
+_OTHER = "other backbone"
+_SMALL, _LARGE = "train", "train+unlabeled"
+
+_EVERY_TABLE = (
+    Table(
         number=1,
         title="kNN accuracy (%) on CIFAR-10",
         dataset="cifar10",
         recipe="paper",
-        metric="kNN",
+        quick="quick",
         rows=(
             Row("RandomCNN", "random-cnn"),
             Row("DeepCluster (10)", "deepcluster", {"clusters": 10}),
@@ -53,7 +101,59 @@ TABLES = {
             Row("Ours", "invaspread"),
         ),
     ),
-}
+    Table(
+        number=2,
+        title="linear and kNN accuracy (%) on STL-10",
+        dataset="stl10",
+        recipe="stl10",
+        metrics=(LINEAR, KNN),
+        rows=(
+            Row("RandomCNN", "random-cnn", split=_SMALL),
+            Row("k-MeansNet", quoted=_OTHER),
+            Row("HMP", quoted=_OTHER),
+            Row("Satck", quoted=_OTHER),
+            Row("Exemplar", quoted=_OTHER),
+            Row("NPSoftmax", "npsoftmax", split=_SMALL),
+            Row("NCE", "nce", split=_SMALL),
+            Row("DeepCluster (100)", "deepcluster", {"clusters": 100}, split=_SMALL),
+            Row("Ours (5K)", "invaspread", split=_SMALL),
+            Row("Ours (105K)", "invaspread", split=_LARGE),
+        ),
+    ),
+    Table(
+        number=7,
+        title="kNN accuracy (%) on CIFAR-10 without random resized crop (R), grayscale (G), "
+        "colour jitter (C) or flip (F)",
+        dataset="cifar10",
+        recipe="paper",
+        quick="quick",
+        reference="Full",
+        rows=(
+            Row("Full", "invaspread"),
+            Row("w/o R", "invaspread", recipe=without("crop")),
+            Row("w/o G", "invaspread", recipe=without("grayscale")),
+            Row("w/o C", "invaspread", recipe=without("jitter")),
+            Row("w/o F", "invaspread", recipe=without("flip")),
+        ),
+    ),
+    Table(
+        number=8,
+        title="kNN accuracy (%) on CIFAR-10 without data augmentation (DA), and with only the "
+        "most (hard) or least (easy) similar half of the negatives",
+        dataset="cifar10",
+        recipe="paper",
+        quick="quick",
+        reference="Full",
+        rows=(
+            Row("Full", "invaspread"),
+            Row("No DA", "invaspread", recipe=without(*TRANSFORMS)),
+            Row("Hard", "invaspread", {"negatives": "hard"}),
+            Row("Easy", "invaspread", {"negatives": "easy"}),
+        ),
+    ),
+)
+
+TABLES = {table.number: table for table in _EVERY_TABLE}
 
 FIGURE_3 = {
     "invaspread": "Ours",
@@ -75,6 +175,11 @@ def get(number: int) -> Table:
     return TABLES[number]
 
 
+def on(dataset: str) -> list[Table]:
+    """Return the tables on a data set, in the order of their numbers."""
+    return [table for table in TABLES.values() if table.dataset == dataset]
+
+
 def _published_folder() -> Path:
     here = Path(__file__).parent
     installed = here / "published"  # the wheel carries it there
@@ -93,12 +198,22 @@ def published_figure_3() -> pd.DataFrame:
     return pd.read_csv(_published_folder() / "figure3.csv")
 
 
-def published_value(table: Table, row: Row) -> float | None:
+def published_value(table: Table, row: Row, metric: Metric = KNN) -> float | None:
     """Return the paper's figure for a row, or None if the paper prints a dash."""
+    values = _published(table, row, metric).value
+    return None if values.empty or values.isna().all() else float(values.iloc[0])
+
+
+def published_note(table: Table, row: Row) -> str:
+    """Return what is noted beside the first of the paper's figures for a row."""
+    notes = _published(table, row, table.metrics[0]).note
+    return "" if notes.empty or notes.isna().all() else str(notes.iloc[0])
+
+
+def _published(table: Table, row: Row, metric: Metric) -> pd.DataFrame:
     values = published_tables()
-    match = values[
+    return values[
         (values.table == table.number)
         & (values.method == row.published)
-        & (values.metric == table.metric)
-    ].value
-    return None if match.empty or match.isna().all() else float(match.iloc[0])
+        & (values.metric == metric.published)
+    ]

@@ -12,11 +12,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from benchmarks.augment import augment
-from benchmarks.errors import RunFailed, UsageProblem
+from benchmarks.augment import Augmentation, augment
+from benchmarks.errors import OutOfTime, RunFailed, UsageProblem
 from benchmarks.images import ImageStore
 from benchmarks.progress import Progress
 from benchmarks.recipes import Recipe
+from benchmarks.stopwatch import Stopwatch
 from evaluation.knn import knn_accuracy
 from methods import Batch, Method
 
@@ -29,11 +30,27 @@ EVALUATION_BATCH = 1000
 class Embedded:
     """Embeddings of one evaluation, fp32 on the CPU."""
 
-    train: np.ndarray
+    bank: np.ndarray
+    """Of the images that the kNN classifier compares with: the training set, if it is labelled."""
     test: np.ndarray | None
-    train_pooled: np.ndarray | None = None
+    bank_pooled: np.ndarray | None = None
     """The backbone's pooled features before the embedding layer, if they were asked for."""
     test_pooled: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The images of a run.
+
+    Attributes:
+        train: what is learned from.
+        bank: what the kNN classifier compares with: the same store as `train`, or a labelled one.
+        test: what is classified; None if there is nothing to evaluate on.
+    """
+
+    train: ImageStore
+    bank: ImageStore
+    test: ImageStore | None
 
 
 def derive_seed(*parts: object) -> int:
@@ -57,12 +74,12 @@ class Trainer:
     Args:
         method: already on `device`.
         recipe: shared by all methods of a comparison.
-        train: images to train on; also the bank of the kNN classifier.
-        test: images to classify; None if there is nothing to evaluate on.
+        images: what to train and to evaluate on.
         seed: every random number of the run follows from it.
         device: where to train.
         precision: "bf16" runs the network under autocast; losses stay in fp32.
         progress: is told of steps and epochs.
+        stopwatch: is told of phases.
 
     Raises:
         UsageProblem: if a batch is larger than the training set.
@@ -72,17 +89,17 @@ class Trainer:
         self,
         method: Method,
         recipe: Recipe,
-        train: ImageStore,
-        test: ImageStore | None,
+        images: Stores,
         seed: int,
         device: torch.device,
         precision: str,
         progress: Progress,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
-        check_batch_size(method, recipe, len(train))
+        check_batch_size(method, recipe, len(images.train))
         self.method = method.to(memory_format=torch.channels_last)
         self.recipe, self.seed, self.progress = recipe, seed, progress
-        self.train_images, self.test_images = train, test
+        self.images, self.stopwatch = images, stopwatch or Stopwatch()
         self.device, self.precision = device, precision
         self.epochs = method.epochs(recipe.epochs)
         self.optimizer = self._build_optimizer() if self.epochs else None
@@ -101,15 +118,23 @@ class Trainer:
             fused=self.device.type in ("cpu", "cuda"),
         )
 
-    def fit(self, history: pd.DataFrame, epoch_done: Callable[[pd.DataFrame], None]) -> Embedded:
+    def fit(
+        self,
+        history: pd.DataFrame,
+        epoch_done: Callable[[pd.DataFrame], None],
+        deadline: float | None = None,
+    ) -> Embedded:
         """Train the epochs that `history` does not hold yet; return the last embeddings.
 
         Args:
             history: a row per finished epoch, empty at the start.
             epoch_done: called with the longer history after each epoch, to save it.
+            deadline: no epoch is started that would not end before it, as long as the last one
+                took; in seconds of `time.monotonic`. One epoch is trained in any case.
 
         Raises:
             RunFailed: at the first loss that is NaN or infinite.
+            OutOfTime: if the deadline comes before the last epoch.
         """
         self.history = history
         embedded: Embedded | None = None
@@ -118,49 +143,62 @@ class Trainer:
             row, embedded = self._evaluate({"epoch": 0, "loss": np.nan, "lr": 0.0}, 0.0, 0)
             self._append(row, epoch_done)
         for epoch in range(done, self.epochs):
-            embedded = None
-            row, seconds, views = self._train_epoch(epoch)
+            started, embedded = time.monotonic(), None
+            row, seconds, views = self.train_epoch(epoch)
             if self._evaluation_due(epoch):
                 row, embedded = self._evaluate(row, seconds, views)
             else:
                 row = self._with_totals(row, seconds, 0.0, views)
             self._append(row, epoch_done)
+            now = time.monotonic()
+            if deadline is not None and epoch + 1 < self.epochs and 2 * now - started > deadline:
+                raise OutOfTime(f"stopped after epoch {epoch + 1} of {self.epochs}")
         return embedded or self.embed_images(pooled=True)
 
-    def _train_epoch(self, epoch: int) -> tuple[dict[str, Any], float, int]:
+    def train_epoch(self, epoch: int) -> tuple[dict[str, Any], float, int]:
         """Train one epoch; returns its row, its seconds and the views that passed."""
         started = time.perf_counter()
         method, recipe = self.method, self.recipe
         lr = self._set_lr(recipe.lr_at(epoch))
         torch.manual_seed(derive_seed(self.seed, epoch, "method"))
         augmentation_draws = self._generator(epoch, "augmentation", self.device)
-        method.start_epoch(epoch, self._embed_all)
+        clock = self.stopwatch
+        clock.start()
+        method.start_epoch(epoch, self.embed_training_images)
         method.train()
-        batches = self._batches(epoch)
+        batches = self.batches(epoch)
         losses, checked = torch.zeros(len(batches), device=self.device), 0
         self.progress.epoch_started(epoch + 1, self.epochs, len(batches))
 
-        for step, index in enumerate(batches):
-            images = self.train_images.gather(index)
+        clock.lap("start of epoch")
+        gathered = self.images.train.stream(batches)
+        for step, (index, images) in enumerate(zip(batches, gathered, strict=True)):
+            clock.lap("sampling")
             views = augment(
                 images.repeat(method.views, 1, 1, 1),
                 recipe.augmentation,
-                self.train_images.mean,
-                self.train_images.std,
+                self.images.train.mean,
+                self.images.train.std,
                 augmentation_draws,
             )
             batch = Batch(index, views.chunk(method.views))
+            clock.lap("augmentation")
             with self._autocast():
                 loss = method.loss(batch)
+            clock.lap("loss")
             if loss.requires_grad and self.optimizer is not None:
                 loss.backward()  # type: ignore[no-untyped-call]
+                clock.lap("backward")
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
+                clock.lap("optimiser")
             method.after_step(batch)
+            clock.lap("after step")
             losses[step] = loss.detach()
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == len(batches):
                 self.progress.stepped(step + 1, _last_finite(losses, checked, step + 1, epoch))
                 checked = step + 1
+            clock.lap("logging")
 
         passed = sum(len(index) for index in batches)
         row = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": lr, **method.figures()}
@@ -168,11 +206,12 @@ class Trainer:
         row["images_per_second"] = passed * method.views / seconds
         return row, seconds, passed * method.views
 
-    def _batches(self, epoch: int) -> list[Tensor]:
+    def batches(self, epoch: int) -> list[Tensor]:
+        """Return the image numbers of each of the epoch's batches, on the training device."""
         generator = self._generator(epoch, "order", torch.device("cpu"))
         order = self.method.sample(generator)
         if order is None:
-            order = torch.randperm(len(self.train_images), generator=generator)
+            order = torch.randperm(len(self.images.train), generator=generator)
         batches = list(torch.split(order.to(self.device), self.recipe.batch_size))
         if self.method.drop_last and len(batches[-1]) < self.recipe.batch_size:
             batches.pop()
@@ -204,14 +243,14 @@ class Trainer:
         self.progress.evaluating()
         embedded = self.embed_images(pooled=row["epoch"] == self.epochs)
         memory = self.method.memory()
-        row = {**row, "knn": self._knn(embedded.train, embedded.test)}
-        if memory is not None:
+        row = {**row, "knn": self._knn(embedded.bank, embedded.test)}
+        if memory is not None and self.images.bank is self.images.train:
             row["memory_knn"] = self._knn(memory.detach().float().cpu().numpy(), embedded.test)
         return self._with_totals(row, seconds, time.perf_counter() - started, views), embedded
 
     def _knn(self, bank: np.ndarray, queries: np.ndarray | None) -> float:
-        bank_labels = self.train_images.labels
-        query_labels = self.test_images.labels if self.test_images is not None else None
+        bank_labels = self.images.bank.labels
+        query_labels = self.images.test.labels if self.images.test is not None else None
         if queries is None or bank_labels is None or query_labels is None:
             return float("nan")
         return knn_accuracy(
@@ -225,21 +264,39 @@ class Trainer:
 
     def pooled_knn(self, embedded: Embedded) -> float | None:
         """Return the kNN accuracy of the backbone's pooled features, if it has them."""
-        if embedded.train_pooled is None:
+        if embedded.bank_pooled is None:
             return None
-        return self._knn(embedded.train_pooled, embedded.test_pooled)
+        return self._knn(embedded.bank_pooled, embedded.test_pooled)
 
     def embed_images(self, pooled: bool = False) -> Embedded:
-        """Embed the training and test images in evaluation mode with the test transform.
+        """Embed the bank's and the test images in evaluation mode with the test transform.
 
         Args:
             pooled: whether to keep what enters the encoder's `head` too; costs no second pass.
         """
-        train, train_pooled = self._embed_store(self.train_images, pooled)
-        if self.test_images is None:
-            return Embedded(train, None, train_pooled)
-        test, test_pooled = self._embed_store(self.test_images, pooled)
-        return Embedded(train, test, train_pooled, test_pooled)
+        bank, bank_pooled = self._embed_store(self.images.bank, pooled)
+        if self.images.test is None:
+            return Embedded(bank, None, bank_pooled)
+        test, test_pooled = self._embed_store(self.images.test, pooled)
+        return Embedded(bank, test, bank_pooled, test_pooled)
+
+    def embed_two_views(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Embed two views of at most `count` test images (training images if there are none).
+
+        The images are spread evenly over the set. The views are drawn by the default augmentation
+        whatever the recipe trains with, so that runs compare; (n, d) each, fp32 on the CPU.
+        """
+        store = self.images.test or self.images.train
+        chosen = torch.arange(0, len(store), -(-len(store) // count))
+        draws = self._generator(0, "two views", self.device)
+        first: list[Tensor] = []
+        second: list[Tensor] = []
+        with self._evaluation_mode():
+            for images in store.stream(torch.split(chosen, EVALUATION_BATCH)):
+                for kept in (first, second):
+                    views = augment(images, Augmentation(), store.mean, store.std, draws)
+                    kept.append(self.method.embed(views).float().cpu())
+        return torch.cat(first).numpy(), torch.cat(second).numpy()
 
     def _embed_store(self, store: ImageStore, pooled: bool) -> tuple[np.ndarray, np.ndarray | None]:
         kept: list[Tensor] = []
@@ -255,9 +312,10 @@ class Trainer:
                 hook.remove()
         return embeddings.cpu().numpy(), torch.cat(kept).cpu().numpy() if kept else None
 
-    def _embed_all(self) -> Tensor:
+    def embed_training_images(self) -> Tensor:
+        """Return the (n, d) embeddings of the training images, on the training device."""
         with self._evaluation_mode():
-            return self.train_images.embed(self.method.embed, EVALUATION_BATCH)
+            return self.images.train.embed(self.method.embed, EVALUATION_BATCH)
 
     @contextmanager
     def _evaluation_mode(self) -> Iterator[None]:

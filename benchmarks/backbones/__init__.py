@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from benchmarks.backbones.resnet import ResNet, resnet10_16, resnet18
+from benchmarks.backbones.resnet import ResNet, resnet10_16, resnet18, resnet18_topleft7
 
 BACKBONES: dict[str, Callable[[int], ResNet]] = {
     "resnet18": resnet18,
+    "resnet18-topleft7": resnet18_topleft7,
     "resnet10-16": resnet10_16,
 }
 """Backbone by name; each takes the embedding size."""

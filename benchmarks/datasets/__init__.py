@@ -4,12 +4,13 @@ from benchmarks.datasets.base import Dataset, ImageData, Split, default_root
 from benchmarks.datasets.cifar import Cifar10, Cifar100
 from benchmarks.datasets.digits import Digits
 from benchmarks.datasets.folder import Folder
+from benchmarks.datasets.stl10 import Stl10
 from benchmarks.errors import unknown_name
 
 __all__ = ["Dataset", "ImageData", "Split", "default_root", "get", "names"]
 
 _DATASETS: dict[str, Dataset] = {
-    dataset.name: dataset for dataset in (Digits(), Cifar10(), Cifar100(), Folder())
+    dataset.name: dataset for dataset in (Digits(), Cifar10(), Cifar100(), Stl10(), Folder())
 }
 
 

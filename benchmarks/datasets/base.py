@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,10 +10,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.errors import UsageProblem
+from benchmarks.errors import UsageProblem, unknown_name
 
 Report = Callable[[str], None]
 """Receives one line of progress at a time."""
+
+DEFAULT_SPLIT = "train"
+"""The training split that a data set has unless it states others."""
+COUNTED_AT_ONCE = 1 << 22
+"""Bytes of images; counting one channel of them takes three times as much memory."""
 
 
 def silent(message: str) -> None:
@@ -25,7 +30,8 @@ class Split:
     """One part of a data set.
 
     Attributes:
-        images: (n, h, w, 3) uint8 RGB, C-contiguous, n of 1 or more.
+        images: (n, h, w, 3) uint8 RGB, C-contiguous, n of 1 or more; it may be a read-only memory
+            map.
         labels: (n,) int64, or None when unlabelled.
 
     Raises:
@@ -60,13 +66,16 @@ class ImageData:
 
     Attributes:
         name: the data set's name on the command line.
-        train: what methods learn from, and the bank of the kNN evaluation.
+        train: what methods learn from; unless `bank` is given, the labelled bank of the evaluation.
         test: the queries of the evaluation; None when there is nothing to evaluate on.
         classes: class names in the order of the labels; empty when unlabelled.
         mean: of the training pixels' red, green and blue, in 0..1.
         std: likewise, above 0.
         digest: identifies the content (hexadecimal); part of a run's key.
         notes: what a reader of the results should know, such as files left out.
+        bank: the labelled images that the kNN bank and the linear classifier use when they are not
+            those of `train`, which may then be unlabelled.
+        split: the name of the training split.
 
     Raises:
         ValueError: the parts do not fit together.
@@ -80,21 +89,25 @@ class ImageData:
     std: tuple[float, float, float]
     digest: str
     notes: tuple[str, ...] = ()
+    bank: Split | None = None
+    split: str = DEFAULT_SPLIT
 
     def __post_init__(self) -> None:
-        if self.test is not None:
-            sizes = self.train.images.shape[1:], self.test.images.shape[1:]
-            if sizes[0] != sizes[1]:
-                raise ValueError(f"train and test images: expected one size, got {sizes}")
-            if self.train.labels is None or self.test.labels is None:
-                raise ValueError("test: expected None or labels in both parts, got unlabelled ones")
-        for split in (self.train, self.test):
-            if split is None or split.labels is None:
+        parts = [part for part in (self.train, self.bank, self.test) if part is not None]
+        sizes = {part.images.shape[1:] for part in parts}
+        if len(sizes) > 1:
+            raise ValueError(f"train, bank and test images: expected one size, got {sorted(sizes)}")
+        if self.bank is not None and self.bank.labels is None:
+            raise ValueError("bank: expected None or labelled images, got unlabelled ones")
+        if self.test is not None and (not self.labelled or self.test.labels is None):
+            raise ValueError("test: expected None or labels in both parts, got unlabelled ones")
+        for part in parts:
+            if part.labels is None:
                 continue
-            if split.labels.min() < 0 or split.labels.max() >= len(self.classes):
+            if part.labels.min() < 0 or part.labels.max() >= len(self.classes):
                 raise ValueError(
                     f"labels: expected 0..{len(self.classes) - 1}, "
-                    f"got {split.labels.min()}..{split.labels.max()}"
+                    f"got {part.labels.min()}..{part.labels.max()}"
                 )
 
     @property
@@ -103,13 +116,22 @@ class ImageData:
         return int(self.train.images.shape[1])
 
     @property
+    def labelled_bank(self) -> Split:
+        """What the kNN classifier votes with and the linear classifier learns from."""
+        return self.train if self.bank is None else self.bank
+
+    @property
     def labelled(self) -> bool:
-        """Whether the training images have labels."""
-        return self.train.labels is not None
+        """Whether `labelled_bank` has labels, so that test images can be classified."""
+        return self.labelled_bank.labels is not None
 
     def facts(self) -> dict[str, Any]:
-        """Return what a run's record keeps, ready for JSON; `classes` is their number."""
-        return {
+        """Return what a run's record keeps, ready for JSON; `classes` is their number.
+
+        A run's key is a digest of this, so `split` and `bank_images` are there only when they
+        differ from what every data set had before they existed.
+        """
+        facts: dict[str, Any] = {
             "name": self.name,
             "digest": self.digest,
             "train_images": len(self.train),
@@ -118,6 +140,11 @@ class ImageData:
             "image_size": self.image_size,
             "labelled": self.labelled,
         }
+        if self.split != DEFAULT_SPLIT:
+            facts["split"] = self.split
+        if self.bank is not None:
+            facts["bank_images"] = len(self.bank)
+        return facts
 
 
 class Dataset(ABC):
@@ -129,18 +156,25 @@ class Dataset(ABC):
     """One line for `bench list datasets`."""
     default_recipe: ClassVar[str] = "paper"
     """The recipe of a run that names none."""
+    splits: ClassVar[tuple[str, ...]] = (DEFAULT_SPLIT,)
+    """What can be trained on; the first is the default."""
+    refused_splits: ClassVar[Mapping[str, str]] = {}
+    """Parts of the data set that cannot be trained on and evaluated, with the reason."""
 
     @abstractmethod
-    def load(self, root: Path, image_size: int | None = None) -> ImageData:
+    def load(
+        self, root: Path, image_size: int | None = None, split: str | None = None
+    ) -> ImageData:
         """Read the images below `root`.
 
         Args:
             root: the folder that holds the data.
             image_size: wanted height and width in pixels; None means the data set's own.
+            split: what to train on, one of `splits`; None means the first.
 
         Raises:
             DataProblem: the data is missing, incomplete or damaged.
-            UsageProblem: the data set cannot be had in this size.
+            UsageProblem: the data set cannot be had in this size, or has no such split.
         """
 
     @abstractmethod
@@ -150,6 +184,23 @@ class Dataset(ABC):
         Raises:
             DataProblem: it cannot be had, or is damaged and cannot be repaired.
         """
+
+    def training_split(self, split: str | None) -> str:
+        """Return the split that is asked for, by default the first of `splits`.
+
+        Raises:
+            UsageProblem: there is none of this name, or it cannot be evaluated.
+        """
+        if split is None:
+            return self.splits[0]
+        if split in self.refused_splits:
+            raise UsageProblem(
+                f"Data set {self.name!r} cannot be trained on split {split!r} and evaluated: "
+                f"{self.refused_splits[split]} Choose among {', '.join(self.splits)}."
+            )
+        if split not in self.splits:
+            raise unknown_name(f"split of {self.name}", split, self.splits)
+        return split
 
 
 def default_root() -> Path:
@@ -172,13 +223,19 @@ def channel_statistics(
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Return mean and standard deviation of (n, h, w, 3) pixels per channel, in 0..1.
 
-    The standard deviation is at least one grey level, so that constant images can be normalised.
+    The images may be a memory map: a few of them are read at a time. The standard deviation is at
+    least one grey level, so that constant images can be normalised.
     """
     levels = np.arange(256) / 255
+    # A histogram is exact and needs no floating-point copy of the images.
+    counts = np.zeros((3, 256), np.int64)
+    rows = max(1, COUNTED_AT_ONCE // images[0].size)
+    for start in range(0, len(images), rows):
+        block = images[start : start + rows]
+        for channel in range(3):
+            counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
     mean, std = [], []
-    for channel in range(3):
-        # A histogram is exact and needs no floating-point copy of the images.
-        share = np.bincount(images[..., channel].ravel(), minlength=256) / images[..., 0].size
+    for share in counts / images[..., 0].size:
         mean.append(float(share @ levels))
         std.append(max(float(share @ (levels - mean[-1]) ** 2) ** 0.5, 1 / 255))
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])

@@ -128,12 +128,15 @@ class Cifar(Dataset):
 
     facts: ClassVar[CifarFacts]
 
-    def load(self, root: Path, image_size: int | None = None) -> ImageData:
+    def load(
+        self, root: Path, image_size: int | None = None, split: str | None = None
+    ) -> ImageData:
         """Read the official files, each checked by its MD5.
 
         `root` holds the official folder or archive, or is the official folder. An archive
         without its folder is unpacked once.
         """
+        self.training_split(split)
         require_native_size(self.name, IMAGE_SIZE, image_size)
         facts = self.facts
         folder = self._folder(root)

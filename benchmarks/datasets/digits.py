@@ -30,12 +30,15 @@ class Digits(Dataset):
     description = "1,797 handwritten digits, 8x8 grey, 10 classes; embedded, nothing to download"
     default_recipe = "digits"
 
-    def load(self, root: Path, image_size: int | None = None) -> ImageData:
+    def load(
+        self, root: Path, image_size: int | None = None, split: str | None = None
+    ) -> ImageData:
         """Read the digits from scikit-learn; `root` is not used."""
         # Imported here: scikit-learn takes a second, which listing the data sets need not pay.
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 
+        self.training_split(split)
         require_native_size(self.name, IMAGE_SIZE, image_size)
         digits = load_digits()
         grey = np.rint(digits.images * (255 / BRIGHTEST)).astype(np.uint8)

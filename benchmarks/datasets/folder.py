@@ -62,12 +62,15 @@ class Folder(Dataset):
     name = "folder"
     description = "your own images: --data DIR with DIR/train and DIR/test, DIR/CLASS/*, or DIR/*"
 
-    def load(self, root: Path, image_size: int | None = None) -> ImageData:
+    def load(
+        self, root: Path, image_size: int | None = None, split: str | None = None
+    ) -> ImageData:
         """Decode every image below `root`, which is the folder itself.
 
         Images become RGB, their short side is resized to `image_size` (32 unless given), and the
         central square is kept. Files that cannot be used are left out and listed in `notes`.
         """
+        self.training_split(split)
         side = IMAGE_SIZE if image_size is None else image_size
         if side < SMALLEST_SIDE:
             raise UsageProblem(

@@ -74,6 +74,11 @@ def test_recipe_file_states_options_and_the_command_line_wins(bench, tmp_path, t
         (["--set", "recipe.batch_size=99999"], "batch_size"),
         (["--table", "77"], "Unknown table"),
         (["--table", "1", "--dataset", "digits"], "table 1 is on cifar10"),
+        (["--table", "1,x"], "expected numbers joined by commas, found 'x'"),
+        (["--table", "7", "--table", "2"], "run them by two commands"),
+        (["--table", "7", "--methods", "nce"], "table 7 has no row of nce"),
+        (["--split", "unlabeled"], "Unknown split of digits"),
+        (["--for", "0"], "--for"),
         (["--seeds", "0"], "--seeds"),
         (["--epochs", "0"], "--epochs"),
         (["--device", "gpu7"], "--device"),
@@ -131,7 +136,9 @@ def test_list_names_everything(bench):
     assert "temperature=0.1" in output
     assert "paper" in bench("list", "recipes").output
     assert "cifar10" in bench("list", "datasets").output
-    assert "kNN accuracy" in bench("list", "tables").output
+    listed = bench("list", "tables").output
+    assert [line.split()[0] for line in listed.splitlines()] == ["1", "2", "7", "8"]
+    assert "10 rows, 4 of them quoted" in listed
     assert bench("list", "runs").output == ""
 
 
@@ -170,9 +177,17 @@ def test_interrupted_command_says_how_to_go_on(bench, tiny_recipe, monkeypatch):
 
     words = ["run", "--methods", "nce", "--recipe", str(tiny_recipe)]
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "_train_epoch", interrupted)
+        patched.setattr(Trainer, "train_epoch", interrupted)
         assert "the same command goes on" in bench(*words, status=130).output
     assert "done: nce" in bench(*words).output
+
+
+def test_time_that_is_up_leaves_runs_for_the_same_command(bench, tiny_recipe):
+    words = ["run", "--methods", "random-cnn,nce", "--recipe", str(tiny_recipe)]
+    output = bench(*words, "--for", "0.000001").output
+    assert "Time is up: 2 of 2 runs are left; the same command goes on" in output
+    assert "Time is up" not in bench(*words, "--for", "60").output
+    assert bench("list", "runs").output.count("finished") == 2
 
 
 def test_help_explains_every_command():

@@ -41,3 +41,34 @@ def test_subset_is_fixed_sorted_and_keeps_labels_with_images(split):
 def test_subset_is_not_the_first_images():
     many = Split(np.zeros((1000, 8, 8, 3), np.uint8), np.arange(1000))
     assert subset(many, 100).labels.max() > 900
+
+
+@pytest.fixture
+def mapped(split, tmp_path):
+    np.save(tmp_path / "images.npy", split.images)
+    return Split(np.load(tmp_path / "images.npy", mmap_mode="r"), split.labels)
+
+
+def test_images_on_disk_are_the_same_images(split, mapped):
+    here, there = (ImageStore(s, torch.device("cpu"), MEAN, STD) for s in (split, mapped))
+    assert there.on_disk and not here.on_disk
+    index = torch.tensor([5, 5, 0])
+    assert torch.equal(there.gather(index), here.gather(index))
+    for one, other in zip(there.batches(3), here.batches(3), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2, 3, 9])
+def test_stream_reads_ahead_in_order(split, mapped, batches):
+    store = ImageStore(mapped, torch.device("cpu"), MEAN, STD)
+    indices = [torch.tensor([number % 7, 0]) for number in range(batches)]
+    streamed = list(store.stream(indices))
+    assert len(streamed) == batches
+    for index, images in zip(indices, streamed, strict=True):
+        assert torch.equal(images, store.gather(index))
+
+
+def test_a_failure_while_reading_ahead_is_raised(mapped):
+    store = ImageStore(mapped, torch.device("cpu"), MEAN, STD)
+    with pytest.raises(IndexError):
+        list(store.stream([torch.tensor([0]), torch.tensor([7])]))

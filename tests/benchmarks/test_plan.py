@@ -1,4 +1,5 @@
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -6,7 +7,8 @@ import torch
 from filelock import FileLock
 
 from benchmarks import datasets, plan
-from benchmarks.errors import UsageProblem
+from benchmarks.augment import Augmentation
+from benchmarks.errors import OutOfTime, UsageProblem
 from benchmarks.plan import carry_out_all, choose, make_plan
 from benchmarks.progress import PlainProgress
 from benchmarks.recipes import read
@@ -19,9 +21,10 @@ def digits():
     return datasets.get("digits").load(datasets.default_root())
 
 
-def planned(digits, tiny_recipe, words=("invaspread",), seeds=1, settings=None, table=None):
+def planned(data, tiny_recipe, words=("invaspread",), seeds=1, settings=None, table=(), split=None):
     recipe = read(str(tiny_recipe)).recipe
-    return make_plan(choose(words, table), digits, recipe, seeds, settings or {}, "fp32")
+    choices = choose(words, table, split)
+    return make_plan(choices, lambda size, split: data, recipe, seeds, settings or {}, "fp32")
 
 
 def test_all_is_every_method_and_repeats_count_once():
@@ -30,11 +33,11 @@ def test_all_is_every_method_and_repeats_count_once():
 
 
 def test_table_1_has_both_cluster_numbers():
-    rows = choose(["all"], table=1)
+    rows = choose(["all"], [1])
     clusters = [c.hyper_parameters.get("clusters") for c in rows if c.method.name == "deepcluster"]
     assert clusters == [10, 1000]
     assert len(rows) == 9
-    assert len(choose(["deepcluster"], table=1)) == 2
+    assert len(choose(["deepcluster"], [1])) == 2
 
 
 def test_seeds_come_one_after_the_other(digits, tiny_recipe):
@@ -92,7 +95,132 @@ def test_wrong_requests_are_refused_before_anything_runs(
 
 def test_table_without_that_method():
     with pytest.raises(UsageProblem, match="Unknown method"):
-        choose(["nothing"], table=1)
+        choose(["nothing"], [1])
+    with pytest.raises(UsageProblem, match="table 7 has no row of nce"):
+        choose(["nce"], [7])
+    with pytest.raises(UsageProblem, match="tables 7, 8 have no row of nce"):
+        choose(["nce"], [7, 8])
+
+
+def test_a_table_has_its_rows_once_and_shares_the_full_one(digits, tiny_recipe):
+    (plain,) = planned(digits, tiny_recipe)
+    table_7 = planned(digits, tiny_recipe, ["all"], table=[7])
+    both = planned(digits, tiny_recipe, ["all"], table=[7, 8], seeds=2)
+    assert table_7[0].key == plain.key
+    assert len(table_7) == 3  # the digits are trained without flip and grayscale anyway
+    assert len({run.key for run in both}) == len(both)
+    assert {run.key for run in table_7} < {run.key for run in both}
+
+
+def test_a_row_changes_the_recipe_as_the_command_does(digits):
+    recipe = read("quick").recipe.model_copy(update={"train_images": 200, "batch_size": 32})
+
+    def keys(numbers, settings):
+        choices = choose(["invaspread"], numbers)
+        runs = make_plan(choices, lambda size, split: digits, recipe, 1, settings, "fp32")
+        return {run.key: run for run in runs}
+
+    full, crop, *others = keys([7], {}).values()
+    assert len(others) == 3
+    assert full.recipe_changed == {}
+    assert crop.recipe_changed == {"augmentation.crop_scale": None}
+    assert crop.recipe.augmentation == Augmentation().without("crop")
+    by_hand = keys([], {"recipe": {"augmentation.crop_scale": None}})
+    assert by_hand.keys() == {crop.key}
+    settings = {"recipe": {"epochs": 3, "augmentation.crop_scale": [0.5, 1]}}
+    shorter = list(keys([7], settings).values())
+    assert {run.recipe.epochs for run in shorter} == {3}
+    assert shorter[1].recipe.augmentation.crop_scale is None  # the row is still without crop
+    assert shorter[2].recipe.augmentation.crop_scale == (0.5, 1.0)
+
+
+def test_table_8_has_both_halves_of_the_negatives_and_the_authors_scaling(digits, tiny_recipe):
+    runs = planned(digits, tiny_recipe, ["all"], table=[8])
+    assert [run.hyper_parameters["negatives"] for run in runs] == ["all", "all", "hard", "easy"]
+    assert {run.hyper_parameters["scaling"] for run in runs} == {"clean"}
+    other = planned(
+        digits, tiny_recipe, ["all"], table=[8], settings={"invaspread": {"scaling": "authors"}}
+    )
+    assert other[2].changed == {"negatives": "hard", "scaling": "authors"}
+
+
+def test_each_split_is_read_once_and_only_if_needed(digits, tiny_recipe):
+    read_splits = []
+
+    def load(image_size, split):
+        read_splits.append(split)
+        return replace(digits, split=split)
+
+    def plan_of(split=None):
+        choices = choose(["all"], [2], split)
+        return make_plan(choices, load, read(str(tiny_recipe)).recipe, 2, {}, "fp32")
+
+    runs = plan_of()
+    assert read_splits == ["train", "train+unlabeled"]
+    assert [run.method.name for run in runs if run.data.split != "train"] == ["invaspread"] * 2
+    read_splits.clear()
+    assert {run.data.split for run in plan_of("train+unlabeled")} == {"train+unlabeled"}
+    assert read_splits == ["train+unlabeled"]
+
+
+def test_the_size_that_the_command_sets_is_read(digits, tiny_recipe):
+    sizes = []
+
+    def load(image_size, split):
+        sizes.append(image_size)
+        return digits
+
+    settings = {"recipe": {"image_size": 8}}
+    make_plan(choose(["nce"]), load, read(str(tiny_recipe)).recipe, 1, settings, "fp32")
+    assert sizes == [8]
+
+
+def test_rows_of_another_split_are_left_out():
+    assert len(choose(["all"], [2], "train+unlabeled")) == 1
+    assert {choice.split for choice in choose(["nce"], [1], "train")} == {"train"}
+    with pytest.raises(UsageProblem, match="table 2 has no row of nce on split train"):
+        choose(["nce"], [2], "train+unlabeled")
+
+
+def test_after_the_deadline_finished_runs_are_reused_and_the_others_left(
+    digits, tiny_recipe, tmp_path
+):
+    place = Workplace(tmp_path, torch.device("cpu"), PlainProgress(lambda line: None))
+    first, second = planned(digits, tiny_recipe, ["random-cnn", "triplet"])
+    plan.carry_out(first, place)
+    outcome = carry_out_all([first, second], replace(place, deadline=time.monotonic()))
+    assert (outcome.reused, outcome.left) == ([first], [second])
+    assert (outcome.done, outcome.failed) == ([], {})
+    assert outcome.total == 2
+    assert carry_out_all([first, second], place).done == [second]
+
+
+def test_a_run_that_is_stopped_by_the_clock_is_left_and_no_failure(
+    digits, tiny_recipe, tmp_path, monkeypatch
+):
+    def stopped(run, place):
+        raise OutOfTime("stopped after epoch 1 of 3")
+
+    said: list[str] = []
+    monkeypatch.setattr(plan, "carry_out", stopped)
+    runs = planned(digits, tiny_recipe, ["nce"])
+    place = Workplace(tmp_path, torch.device("cpu"), PlainProgress(said.append))
+    outcome = carry_out_all(runs, place)
+    assert (outcome.left, outcome.failed) == (runs, {})
+    assert said == ["left: nce (noise=64) s0: stopped after epoch 1 of 3"]
+
+
+def test_nobody_waits_for_another_process_after_the_deadline(digits, tiny_recipe, tmp_path):
+    said: list[str] = []
+    place = Workplace(
+        tmp_path, torch.device("cpu"), PlainProgress(said.append), deadline=time.monotonic()
+    )
+    (run,) = planned(digits, tiny_recipe, ["nce"])
+    place.folder(run).mkdir(parents=True)
+    lock = FileLock(place.folder(run) / plan.LOCK, thread_local=False)
+    with lock:
+        assert carry_out_all([run], place).left == [run]
+    assert said == []
 
 
 def test_run_of_another_process_is_waited_for_and_reused(

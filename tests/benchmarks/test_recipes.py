@@ -39,6 +39,13 @@ def test_learning_rate_schedules(recipe, epoch, factor):
     assert read(recipe).recipe.lr_at(epoch) == pytest.approx(0.03 * factor)
 
 
+def test_the_recipe_of_stl10_is_the_papers_but_for_the_pooling():
+    paper, recipe = read("paper").recipe, read("stl10").recipe
+    named = {"name": "", "description": "", "backbone": ""}
+    assert recipe.backbone == "resnet18-topleft7"
+    assert recipe.model_copy(update=named) == paper.model_copy(update=named)
+
+
 def test_every_shipped_recipe_reads_and_carries_its_name():
     for name in recipes.names():
         assert read(name).recipe.name == name

@@ -7,11 +7,12 @@ from torch import nn
 
 from benchmarks.augment import Augmentation
 from benchmarks.datasets.base import Split
-from benchmarks.errors import RunFailed, UsageProblem
+from benchmarks.errors import OutOfTime, RunFailed, UsageProblem
 from benchmarks.images import ImageStore
 from benchmarks.progress import PlainProgress
 from benchmarks.recipes import Recipe
-from benchmarks.trainer import Trainer, derive_seed
+from benchmarks.stopwatch import Stopwatch
+from benchmarks.trainer import Stores, Trainer, derive_seed
 from methods import Batch, Method
 
 CPU = torch.device("cpu")
@@ -69,7 +70,8 @@ def stores():
         Split(rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8), rng.integers(0, 3, n))
         for n in (50, 20)
     ]
-    return [ImageStore(split, CPU, (0.5,) * 3, (0.2,) * 3) for split in splits]
+    train, test = (ImageStore(split, CPU, (0.5,) * 3, (0.2,) * 3) for split in splits)
+    return Stores(train, train, test)
 
 
 def make(stores, method=None, precision="fp32", **fields) -> Trainer:
@@ -77,7 +79,7 @@ def make(stores, method=None, precision="fp32", **fields) -> Trainer:
     recipe = Recipe(**{**defaults, **fields})
     torch.manual_seed(0)
     method = method or Probe(Encoder(), 50)
-    return Trainer(method, recipe, *stores, 0, CPU, precision, PlainProgress(lambda line: None))
+    return Trainer(method, recipe, stores, 0, CPU, precision, PlainProgress(lambda line: None))
 
 
 def fit(trainer: Trainer) -> pd.DataFrame:
@@ -123,13 +125,13 @@ def test_evaluation_leaves_batch_statistics_alone(stores):
     before = trainer.method.encoder.bn.running_mean.clone()
     first, second = trainer.embed_images(), trainer.embed_images()
     assert torch.equal(trainer.method.encoder.bn.running_mean, before)
-    assert np.array_equal(first.train, second.train)
+    assert np.array_equal(first.bank, second.bank)
     assert trainer.method.training
 
 
 def test_embed_all_is_in_the_order_of_the_index(stores):
     trainer = make(stores, epochs=1)
-    expected = trainer.embed_images().train
+    expected = trainer.embed_images().bank
     fit(trainer)
     assert np.allclose(trainer.method.embedded.numpy(), expected)
 
@@ -207,7 +209,7 @@ def test_parameter_groups_override_momentum(stores):
 
 def test_unlabelled_images_give_no_knn(stores):
     train = ImageStore(Split(np.zeros((50, 8, 8, 3), np.uint8), None), CPU, (0.5,) * 3, (0.2,) * 3)
-    history = fit(make([train, None], epochs=1))
+    history = fit(make(Stores(train, train, None), epochs=1))
     assert history["knn"].isna().all()
 
 
@@ -218,11 +220,53 @@ def test_bf16_trains_to_finite_losses(stores):
 def test_pooled_features_come_with_the_last_embeddings(stores):
     trainer = make(stores, epochs=1)
     embedded = trainer.fit(pd.DataFrame(), lambda history: None)
-    assert embedded.train_pooled.shape == (50, 6)
+    assert embedded.bank_pooled.shape == (50, 6)
     head = trainer.method.encoder.head
     expected = F.normalize(head(torch.from_numpy(embedded.test_pooled)), dim=1)
     assert np.allclose(embedded.test, expected.detach().numpy(), atol=1e-5)
     assert 0 <= trainer.pooled_knn(embedded) <= 100
+
+
+def test_a_bank_of_its_own_is_what_knn_compares_with(stores):
+    unlabelled = ImageStore(
+        Split(np.zeros((50, 8, 8, 3), np.uint8), None), CPU, (0.5,) * 3, (0.2,) * 3
+    )
+    trainer = make(Stores(unlabelled, stores.train, stores.test), epochs=1)
+    embedded = trainer.fit(pd.DataFrame(), lambda history: None)
+    assert np.isfinite(trainer.history["knn"]).all()
+    assert np.array_equal(embedded.bank, trainer.embed_images().bank)
+    alone = make(Stores(stores.train, stores.train, None)).embed_images()
+    assert embedded.bank.shape == alone.bank.shape
+
+
+def test_a_deadline_stops_between_epochs_and_loses_nothing(stores):
+    saved, trainer = [], make(stores)
+    with pytest.raises(OutOfTime, match="epoch 1 of 3"):
+        trainer.fit(pd.DataFrame(), saved.append, deadline=0.0)
+    assert [len(history) for history in saved] == [1]
+    with pytest.raises(OutOfTime, match="epoch 2 of 3"):
+        trainer.fit(trainer.history, saved.append, deadline=0.0)
+    trainer.fit(trainer.history, saved.append, deadline=0.0)  # the last epoch is in time
+    whole = fit(make(stores))
+    assert trainer.history[["loss", "knn"]].equals(whole[["loss", "knn"]])
+
+
+def test_two_views_are_drawn_anew_the_same_for_every_recipe(stores):
+    plain = Augmentation().without("crop", "jitter", "grayscale", "flip")
+    first, second = make(stores).embed_two_views(8)
+    other, _ = make(stores, augmentation=plain).embed_two_views(8)
+    assert first.shape == second.shape == (7, 4)  # every third of 20
+    assert not np.allclose(first, second)
+    assert np.array_equal(first, other)
+
+
+def test_phases_add_up_to_the_epoch(stores):
+    trainer = make(stores, epochs=1)
+    trainer.stopwatch = Stopwatch(CPU)
+    history = fit(trainer)
+    phases = trainer.stopwatch.seconds()
+    assert {"sampling", "augmentation", "loss", "backward", "optimiser"} <= set(phases)
+    assert sum(phases.values()) <= history["train_seconds"].iloc[-1]
 
 
 def test_derived_seeds_differ():

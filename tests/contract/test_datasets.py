@@ -13,7 +13,8 @@ from PIL import Image
 
 from benchmarks import datasets
 from benchmarks.datasets.cifar import Cifar
-from benchmarks.errors import DataProblem
+from benchmarks.datasets.stl10 import FOLDER, FOLDS, Stl10
+from benchmarks.errors import DataProblem, UsageProblem
 
 RANDOM = np.random.default_rng(0)
 
@@ -34,6 +35,22 @@ def write_cifar(dataset: Cifar, root: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(type(dataset), "facts", dataclasses.replace(facts, md5=md5))
 
 
+def write_stl10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write tiny files under the official names and tell the reader their digests."""
+    folder = root / FOLDER
+    folder.mkdir()
+    files = {}
+    for name, file in Stl10.files.items():
+        high = 11 if file.unit == "labels" else 256
+        content = RANDOM.integers(1, high, 5 * file.record_bytes, np.uint8).tobytes()
+        (folder / name).write_bytes(content)
+        files[name] = file._replace(records=5, md5=hashlib.md5(content).hexdigest())
+    (folder / "class_names.txt").write_text("".join(f"class{number}\n" for number in range(10)))
+    (folder / "fold_indices.txt").write_text("0 2\n" * FOLDS)
+    monkeypatch.setattr(Stl10, "files", files)
+    monkeypatch.setattr(Stl10, "fold_images", 2)
+
+
 def write_folder(root: Path) -> None:
     for name in ("ape", "bee"):
         (root / name).mkdir()
@@ -51,6 +68,8 @@ def dataset(request) -> datasets.Dataset:
 def root(dataset, tmp_path, monkeypatch) -> Path:
     if isinstance(dataset, Cifar):
         write_cifar(dataset, tmp_path, monkeypatch)
+    elif isinstance(dataset, Stl10):
+        write_stl10(tmp_path, monkeypatch)
     elif dataset.name == "folder":
         write_folder(tmp_path)
     return tmp_path
@@ -59,7 +78,10 @@ def root(dataset, tmp_path, monkeypatch) -> Path:
 def test_it_describes_itself(dataset):
     assert re.fullmatch("[a-z0-9]+", dataset.name)
     assert 10 < len(dataset.description) < 100
-    assert dataset.default_recipe == ("digits" if dataset.name == "digits" else "paper")
+    assert dataset.default_recipe == {"digits": "digits", "stl10": "stl10"}.get(
+        dataset.name, "paper"
+    )
+    assert dataset.splits
 
 
 def test_the_data_is_as_promised(dataset, root):
@@ -74,6 +96,30 @@ def test_the_data_is_as_promised(dataset, root):
         assert split.images.std() > 0
     assert all(0 < value < 1 for value in data.mean + data.std)
     assert re.fullmatch("[0-9a-f]{32,}", data.digest)
+
+
+def test_every_split_is_as_promised(dataset, root):
+    for split in dataset.splits:
+        data = dataset.load(root, split=split)
+        assert data.split == split
+        bank = data.labelled_bank
+        assert bank.labels.dtype == np.int64
+        assert bank.images.shape == (len(bank), data.image_size, data.image_size, 3)
+        assert bank.images.flags.c_contiguous
+        assert len(data.train) >= len(bank)
+        assert json.loads(json.dumps(data.facts())) == data.facts()
+    digests = {dataset.load(root, split=split).digest for split in dataset.splits}
+    assert len(digests) == len(dataset.splits)
+
+
+def test_no_split_is_the_first(dataset, root):
+    assert dataset.load(root).facts() == dataset.load(root, split=dataset.splits[0]).facts()
+
+
+@pytest.mark.parametrize("split", ["unlabeled", "test", "trian"])
+def test_an_unknown_split_is_an_error_that_lists_the_known(dataset, root, split):
+    with pytest.raises(UsageProblem, match=re.escape(", ".join(dataset.splits))):
+        dataset.load(root, split=split)
 
 
 def test_loading_twice_gives_the_same(dataset, root):

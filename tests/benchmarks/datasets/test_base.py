@@ -1,10 +1,13 @@
 import json
+import tracemalloc
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from benchmarks import datasets
+from benchmarks.datasets import base
 from benchmarks.datasets.base import (
     ImageData,
     Split,
@@ -18,8 +21,8 @@ IMAGES = np.zeros((4, 8, 8, 3), np.uint8)
 LABELS = np.array([0, 1, 1, 0])
 
 
-def image_data(train: Split, test: Split | None, classes: tuple[str, ...] = ("a", "b")):
-    return ImageData("toy", train, test, classes, (0.5,) * 3, (0.2,) * 3, "ab12")
+def image_data(train: Split, test: Split | None, classes: tuple[str, ...] = ("a", "b"), **more):
+    return ImageData("toy", train, test, classes, (0.5,) * 3, (0.2,) * 3, "ab12", **more)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +71,31 @@ def test_facts_are_ready_for_json():
     }
 
 
+def test_a_separate_bank_is_what_is_labelled():
+    labelled = Split(IMAGES, LABELS)
+    data = image_data(labelled, labelled)
+    assert data.labelled_bank is data.train
+    bank = Split(IMAGES[:3], LABELS[:3])
+    data = image_data(Split(IMAGES, None), labelled, bank=bank, split="all")
+    assert data.labelled_bank is bank
+    assert data.labelled
+    facts = data.facts()
+    assert (facts["labelled"], facts["split"], facts["bank_images"]) == (True, "all", 3)
+
+
+@pytest.mark.parametrize(
+    ("bank", "words"),
+    [
+        (Split(IMAGES, None), "bank: expected None or labelled"),
+        (Split(IMAGES, LABELS + 1), r"1\.\.2"),
+        (Split(np.zeros((1, 9, 9, 3), np.uint8), LABELS[:1]), "one size"),
+    ],
+)
+def test_a_bank_that_does_not_fit_is_refused(bank, words):
+    with pytest.raises(ValueError, match=words):
+        image_data(Split(IMAGES, None), Split(IMAGES, LABELS), bank=bank)
+
+
 def test_facts_of_unlabelled_data():
     facts = image_data(Split(IMAGES, None), None, ()).facts()
     assert (facts["labelled"], facts["test_images"], facts["classes"]) == (False, 0, 0)
@@ -82,6 +110,19 @@ def test_channel_statistics_match_numpy():
     np.testing.assert_allclose(std, unit.std((0, 1, 2)), rtol=1e-12)
 
 
+def test_channel_statistics_read_a_memory_map_a_few_images_at_a_time(tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), np.uint8)
+    expected = channel_statistics(images)
+    np.save(tmp_path / "images.npy", images)
+    monkeypatch.setattr(base, "COUNTED_AT_ONCE", 10_000)
+    tracemalloc.start()
+    found = channel_statistics(np.load(tmp_path / "images.npy", mmap_mode="r"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == expected
+    assert peak < 200_000 < images.nbytes
+
+
 def test_constant_images_can_be_normalised():
     assert channel_statistics(IMAGES) == ((0.0,) * 3, (1 / 255,) * 3)
 
@@ -93,6 +134,38 @@ def test_native_size_is_the_only_size():
         require_native_size("toy", 8, 16)
 
 
+class Toy(base.Dataset):
+    name = "toy"
+    splits = ("small", "large")
+    refused_splits: ClassVar = {"none": "it has no labels."}
+
+    def load(self, root, image_size=None, split=None):
+        raise NotImplementedError
+
+    def fetch(self, root, report=base.silent):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("split", "found"), [(None, "small"), ("small", "small"), ("large", "large")]
+)
+def test_the_first_split_is_the_default(split, found):
+    assert Toy().training_split(split) == found
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("smal", r"Unknown split of toy 'smal'. Did you mean small\? Known: large, small"),
+        ("train", "Unknown split of toy 'train'"),
+        ("none", "'toy' cannot be trained on split 'none' and evaluated: it has no labels. Choose"),
+    ],
+)
+def test_other_splits_are_refused(split, words):
+    with pytest.raises(UsageProblem, match=words):
+        Toy().training_split(split)
+
+
 @pytest.mark.parametrize("value", ["", "/data/images", "~/images"])
 def test_default_root(monkeypatch, value):
     monkeypatch.setenv("BENCH_DATA", value)
@@ -101,7 +174,7 @@ def test_default_root(monkeypatch, value):
 
 
 def test_names_and_get():
-    assert datasets.names() == ["cifar10", "cifar100", "digits", "folder"]
+    assert datasets.names() == ["cifar10", "cifar100", "digits", "folder", "stl10"]
     assert all(datasets.get(name).name == name for name in datasets.names())
     with pytest.raises(UsageProblem, match=r"Unknown data set 'cifar'.*cifar10"):
         datasets.get("cifar")

@@ -1,0 +1,145 @@
+"""What is measured once, after the last epoch, beside the kNN accuracy of every evaluation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.attributes import attributes
+from benchmarks.datasets.base import ImageData, Split
+from benchmarks.recipes import Recipe
+from benchmarks.trainer import Embedded, Trainer
+from evaluation import similarities
+from evaluation.clustering import clustering_figures
+from evaluation.knn import knn_predict
+from evaluation.label_free import label_free_figures
+from evaluation.linear import linear_accuracy
+from evaluation.nearest import search
+from evaluation.retrieval import retrieval_figures
+
+RECALLS = (1, 2, 4, 8)
+VIEWED_IMAGES = 2000
+"""Test images of which two views are compared for the figures that need no labels."""
+QUERIES, NEIGHBOURS = 8, 8
+"""Size of the gallery."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All that is known about the last epoch's embeddings.
+
+    Attributes:
+        figures: by name; percent unless the evaluation says otherwise.
+        protocols: of the figures that have one.
+        predictions: see `records.PREDICTIONS`; None without labelled test images.
+        similarities: see `records.SIMILARITIES`; None likewise.
+        gallery: arrays of `records.GALLERY`; empty likewise.
+    """
+
+    figures: Mapping[str, float] = field(default_factory=dict)
+    protocols: Mapping[str, str] = field(default_factory=dict)
+    predictions: pd.DataFrame | None = None
+    similarities: pd.DataFrame | None = None
+    gallery: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def judge(trainer: Trainer, embedded: Embedded, data: ImageData) -> Judgement:
+    """Return what the embeddings are good for; figures that need labels only where there are."""
+    figures = label_free_figures(*trainer.embed_two_views(VIEWED_IMAGES))
+    protocols = dict.fromkeys(figures, f"two-views-default-augmentation-{VIEWED_IMAGES}")
+    bank, test = data.labelled_bank, data.test
+    if embedded.test is None or test is None or bank.labels is None or test.labels is None:
+        return Judgement(figures, protocols)
+    queries = embedded.test
+    retrieved = retrieval_figures(queries, test.labels, RECALLS)
+    clustered = clustering_figures(queries, test.labels)
+    near, drawn = _similarities(queries, test, data)
+    figures |= {**retrieved, **clustered, **near}
+    protocols |= {
+        **dict.fromkeys(retrieved, "test-against-test-self-excluded"),
+        **dict.fromkeys(clustered, "kmeans-10-restarts-on-test"),
+        **dict.fromkeys(near, "5-nearest-test-against-test"),
+    }
+    if len(np.unique(bank.labels)) > 1:
+        figures["linear"] = linear_accuracy(embedded.bank, bank.labels, queries, test.labels)
+        protocols["linear"] = "linear-svm-c1-embedding"
+    pooled = trainer.pooled_knn(embedded)
+    if pooled is not None:
+        figures["pooled_knn"] = pooled
+    return Judgement(
+        figures,
+        protocols,
+        _predictions(embedded.bank, bank.labels, queries, test.labels, trainer.recipe),
+        drawn,
+        _gallery(embedded.bank, bank, queries, test, data.classes),
+    )
+
+
+def _predictions(
+    bank: np.ndarray,
+    bank_labels: np.ndarray,
+    queries: np.ndarray,
+    labels: np.ndarray,
+    recipe: Recipe,
+) -> pd.DataFrame:
+    predicted = knn_predict(bank, bank_labels, queries, recipe.knn_k, recipe.knn_temperature)
+    return pd.DataFrame({"label": labels, "knn": predicted}).astype(np.int16)
+
+
+def _similarities(
+    queries: np.ndarray, test: Split, data: ImageData
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Return overlap and AUC of the paper's Figures 5 and 6, and their histograms."""
+    truth: dict[str, Any] = {"class": test.labels}
+    truth |= {name: has[test.labels] for name, has in attributes(data.name, data.classes).items()}
+    figures: dict[str, list[float]] = {}
+    frames = []
+    for attribute, labels in truth.items():
+        positive, negative = similarities.nearest_similarities(queries, labels)
+        kind = "similarity" if attribute == "class" else "attribute"
+        overlap, auc = (
+            similarities.overlap(positive, negative),
+            similarities.auc(positive, negative),
+        )
+        figures.setdefault(f"{kind}_overlap", []).append(overlap)
+        figures.setdefault(f"{kind}_auc", []).append(auc)
+        frames.append(_histogram(attribute, positive, negative))
+    means = {name: float(np.mean(values)) for name, values in figures.items()}
+    return means, pd.concat(frames, ignore_index=True)
+
+
+def _histogram(attribute: str, positive: np.ndarray, negative: np.ndarray) -> pd.DataFrame:
+    counts, edges = similarities.histogram(positive, negative)
+    kinds = np.repeat(["positive", "negative"], counts.shape[1])
+    return pd.DataFrame(
+        {
+            "attribute": attribute,
+            "kind": kinds,
+            "low": np.tile(edges[:-1], 2),
+            "count": counts.ravel(),
+        }
+    )
+
+
+def _gallery(
+    bank_embeddings: np.ndarray,
+    bank: Split,
+    queries: np.ndarray,
+    test: Split,
+    classes: tuple[str, ...],
+) -> dict[str, np.ndarray]:
+    """Return a query of each of the first classes with its nearest neighbours in the bank."""
+    truth, bank_truth = np.asarray(test.labels), np.asarray(bank.labels)
+    chosen = np.unique(truth, return_index=True)[1][:QUERIES]
+    cosines, found = search(bank_embeddings, queries[chosen], min(NEIGHBOURS, len(bank)))
+    names = np.asarray(classes)
+    return {
+        "queries": test.images[chosen],
+        "neighbours": bank.images[found],
+        "correct": bank_truth[found] == truth[chosen, None],
+        "similarities": cosines,
+        "query_classes": names[truth[chosen]],
+        "neighbour_classes": names[bank_truth[found]],
+    }

@@ -1,0 +1,131 @@
+"""All of `bench speed`, in order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+
+from benchmarks import recipes
+from benchmarks.allocator import keep_freed_memory
+from benchmarks.backbones import BACKBONES
+from benchmarks.datasets.base import ImageData, Split
+from benchmarks.environment import describe
+from benchmarks.plan import Choice, choose, make_plan
+from benchmarks.run import Run
+from benchmarks.speed import plain_pipeline, training
+from benchmarks.speed.evaluator import evaluator
+from benchmarks.speed.limits import flops_per_view, matrix_peak
+from benchmarks.speed.record import Evaluation, Network, SpeedRecord, Training
+from benchmarks.speed.scaling import scaling
+
+IMAGES, TEST_IMAGES, SIDE = 50_000, 10_000, 32
+"""CIFAR-10's, filled with noise: what a pixel shows costs no time."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure.
+
+    Attributes:
+        methods: names, or ("all",).
+        backbones: networks; their recipes are the paper's with another network.
+        device: where.
+        precision: the suite's; the plain pipeline is always fp32.
+        budget: seconds for each rate. A figure takes a step at least, whatever the budget.
+    """
+
+    methods: Sequence[str]
+    backbones: Sequence[str]
+    device: torch.device
+    precision: str
+    budget: float = 4.0
+
+
+def measure(settings: Settings, say: Callable[[str], None]) -> SpeedRecord:
+    """Measure everything and return the record; `say` is told what comes next."""
+    started = datetime.now(UTC)
+    device, data = settings.device, _noise()
+    environment = describe(device, settings.precision)
+    plans = {name: _plan(settings, name, data) for name in settings.backbones}
+    # First the plain pipeline, with memory handled as by default.
+    plain = {}
+    for run in _trained(plans):
+        say(f"plain pipeline: {run.method.name}, {run.recipe.backbone}")
+        plain[run.key] = training.plain_rate(run, device, settings.budget)
+    embed_plain = {
+        name: _plain_embedding(runs[0], device, settings.budget) for name, runs in plans.items()
+    }
+    if device.type == "cpu":
+        keep_freed_memory()
+    rows: list[Training] = []
+    for run in _trained(plans):
+        say(f"suite and bare network: {run.method.name}, {run.recipe.backbone}")
+        rows.append(training.suite(run, device, settings.budget, plain[run.key]))
+    say("evaluator")
+    evaluation = list(evaluator(device))
+    networks = [
+        _network(runs[0], embed_plain[name], evaluation[0], settings)
+        for name, runs in plans.items()
+    ]
+    say("memory methods against the number of instances")
+    example = plans[settings.backbones[0]][0].recipe
+    return SpeedRecord(
+        environment=environment,
+        batch_size=example.batch_size,
+        images=IMAGES,
+        test_images=TEST_IMAGES,
+        image_size=SIDE,
+        matrix_peak=matrix_peak(device, settings.precision),
+        networks=networks,
+        training=rows,
+        evaluation=evaluation,
+        scaling=scaling(device, example.batch_size, example.embedding_size, settings.budget / 4),
+        started=started.isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _noise() -> ImageData:
+    generator = np.random.default_rng(0)
+
+    def split(count: int) -> Split:
+        pixels = generator.integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
+        return Split(pixels, np.arange(count) % 10)
+
+    third = (0.5, 0.5, 0.5)
+    names = tuple(map(str, range(10)))
+    return ImageData("noise", split(IMAGES), split(TEST_IMAGES), names, third, third, "0")
+
+
+def _plan(settings: Settings, backbone: str, data: ImageData) -> list[Run]:
+    changes = {"recipe": {"backbone": backbone}}
+    recipe = recipes.read("paper").recipe
+    choices: list[Choice] = choose(settings.methods)
+    return make_plan(choices, lambda *_: data, recipe, 1, changes, settings.precision)
+
+
+def _trained(plans: dict[str, list[Run]]) -> Iterator[Run]:
+    return (run for runs in plans.values() for run in runs if run.method.name != "random-cnn")
+
+
+def _plain_embedding(run: Run, device: torch.device, budget: float) -> float:
+    trainer = training.excerpt(run, device)
+    transform = plain_pipeline.test_transform(run.data.mean, run.data.std)
+    views = plain_pipeline.Views(run.data.train.images, transform, 1)
+    encoder = trainer.method.encoder.to(memory_format=torch.contiguous_format)
+    return plain_pipeline.embedding_rate(encoder, views, 128, device, budget)
+
+
+def _network(run: Run, embed_plain: float, knn: Evaluation, settings: Settings) -> Network:
+    rate = training.embedding_rate(run, settings.device, settings.budget)
+    encoder = BACKBONES[run.recipe.backbone](run.recipe.embedding_size)
+    return Network(
+        backbone=run.recipe.backbone,
+        precision=run.precision,
+        flops_per_view=flops_per_view(encoder, SIDE),
+        embed_suite=rate,
+        embed_plain=embed_plain,
+        evaluation=(IMAGES + TEST_IMAGES) / rate + knn.suite,
+    )

@@ -1,0 +1,233 @@
+"""What `bench speed` leaves: a JSON record, and its tables as Markdown."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from benchmarks.records import Environment, atomic_path
+
+SCHEMA_VERSION = 1
+NAME = "speed"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Network(_Part):
+    """What a backbone costs and how fast the machine runs it with nothing around it."""
+
+    backbone: str
+    precision: str
+    flops_per_view: float
+    """Floating-point operations of one forward and backward pass, two a multiply-add."""
+    embed_suite: float
+    """Images a second that the evaluator embeds."""
+    embed_plain: float
+    """The same with per-image transforms in DataLoader workers, fp32 and eager."""
+    evaluation: float
+    """Seconds of one evaluation, derived from the embedding rate and the kNN's time."""
+
+
+class Training(_Part):
+    """One method on one backbone. Rates are views a second."""
+
+    method: str
+    backbone: str
+    views: int
+    plain: float
+    """Per-image torchvision transforms in DataLoader workers, fp32, eager."""
+    suite: float
+    """The trainer, with logging and, spread over an epoch, the checkpoint."""
+    bare: float
+    """Forward and backward pass of the network alone, at the suite's precision."""
+    phases: dict[str, float]
+    """Milliseconds of each phase of a step."""
+    start_of_epoch: float
+    """Seconds before an epoch's first step, without the pass that embeds the training images."""
+    checkpoint: float
+    """Seconds to save one."""
+    epoch: float
+    """Seconds of a whole epoch without evaluation, derived from the figures above."""
+    peak_memory: float
+    """Of the process (of the GPU, on one), in bytes."""
+
+
+class Evaluation(_Part):
+    """One part of the evaluator alone, in seconds."""
+
+    task: str
+    suite: float
+    size: str
+    """What `suite` was measured on."""
+    reference: str
+    reference_size: str
+    """What the two following figures were measured on; smaller where the reference is slow."""
+    suite_at_reference_size: float
+    reference_seconds: float
+
+
+class Scaling(_Part):
+    """Milliseconds of a loss, its gradient and its memory update, by the number of instances."""
+
+    instances: int
+    npsoftmax: float
+    nce: float
+    invaspread: float
+    """Needs no memory: the same for any number."""
+
+
+class SpeedRecord(_Part):
+    """The content of speed.json."""
+
+    schema_version: int = SCHEMA_VERSION
+    environment: Environment
+    batch_size: int
+    images: int
+    test_images: int
+    image_size: int
+    matrix_peak: float
+    """Floating-point operations a second of a large matrix product at the suite's precision."""
+    networks: list[Network]
+    training: list[Training]
+    evaluation: list[Evaluation]
+    scaling: list[Scaling]
+    started: str
+    finished: str
+
+
+def write(record: SpeedRecord, results: Path) -> list[Path]:
+    """Write speed.json and speed.md below `results`; returns their paths.
+
+    Raises:
+        BenchError: if a file cannot be written.
+    """
+    texts = {"json": record.model_dump_json(indent=2) + "\n", "md": markdown(record)}
+    paths = []
+    for suffix, text in texts.items():
+        path = results / f"{NAME}.{suffix}"
+        with atomic_path(path) as part:
+            part.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def markdown(record: SpeedRecord) -> str:
+    """Return the record as tables."""
+    blocks = [
+        "# Speed",
+        f"{record.environment.device}, {record.environment.threads} threads, "
+        f"{record.environment.precision}; matrix peak {record.matrix_peak / 1e9:,.0f} GFLOP/s; "
+        f"batches of {record.batch_size} images of {record.image_size} pixels. Rates are views a "
+        "second, measured side by side in one process. Plain: torchvision's per-image transforms "
+        "in DataLoader workers, fp32, eager. Bare: the network's forward and backward pass alone.",
+    ]
+    for network in record.networks:
+        rows = [row for row in record.training if row.backbone == network.backbone]
+        blocks += [f"## Training, {network.backbone}", _training(rows, network, record)]
+        blocks += [f"Milliseconds of a step's phases, {network.backbone}:", _phases(rows)]
+        blocks.append(_epochs(rows, network, record))
+    blocks += ["## Evaluator", _evaluation(record)]
+    blocks += ["## Memory methods against the number of instances", _scaling(record)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *rows))
+
+
+def _training(rows: Sequence[Training], network: Network, record: SpeedRecord) -> str:
+    head = ("Method", "Plain", "Suite", "Bare", "Suite / plain", "Suite / bare", "MFU", "Memory")
+    return _table(
+        head,
+        (
+            (
+                f"`{row.method}`",
+                f"{row.plain:,.0f}",
+                f"{row.suite:,.0f}",
+                f"{row.bare:,.0f}",
+                f"{row.suite / row.plain:.1f}",
+                f"{row.suite / row.bare:.0%}",
+                f"{row.suite * network.flops_per_view / record.matrix_peak:.0%}",
+                f"{row.peak_memory / 1e9:.2f} GB",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _phases(rows: Sequence[Training]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row.phases))
+    return _table(
+        ("Method", *names),
+        (
+            (f"`{row.method}`", *(f"{row.phases.get(name, 0.0):.1f}" for name in names))
+            for row in rows
+        ),
+    )
+
+
+def _epochs(rows: Sequence[Training], network: Network, record: SpeedRecord) -> str:
+    words = (
+        f"`{row.method}` {row.epoch:,.1f} s (start of epoch {row.start_of_epoch / row.epoch:.1%}, "
+        f"checkpoint {row.checkpoint / row.epoch:.2%}, evaluation "
+        f"{network.evaluation / row.epoch:.0%} on top)"
+        for row in rows
+    )
+    return (
+        f"An epoch of {record.images:,} images, derived from the steps: {'; '.join(words)}. An "
+        f"evaluation embeds {record.images + record.test_images:,} images and takes "
+        f"{network.evaluation:,.1f} s. The start of an epoch is DeepCluster's clustering, without "
+        "the pass that embeds the images."
+    )
+
+
+def _evaluation(record: SpeedRecord) -> str:
+    head = ("Task", "Size", "Suite, s", "Reference", "At size", "Reference / suite")
+    rows = [
+        (
+            row.task,
+            row.size,
+            f"{row.suite:.2f}",
+            row.reference,
+            row.reference_size,
+            f"{row.reference_seconds / row.suite_at_reference_size:.1f}",
+        )
+        for row in record.evaluation
+    ]
+    rows += [
+        (
+            f"embedding, {network.backbone}",
+            f"{record.images + record.test_images:,}",
+            f"{(record.images + record.test_images) / network.embed_suite:.1f}",
+            "DataLoader, fp32",
+            "derived",
+            f"{network.embed_suite / network.embed_plain:.1f}",
+        )
+        for network in record.networks
+    ]
+    return _table(head, rows)
+
+
+def _scaling(record: SpeedRecord) -> str:
+    table = _table(
+        ("Instances", "npsoftmax, ms", "nce, ms", "invaspread, ms"),
+        (
+            (
+                f"{row.instances:,}",
+                f"{row.npsoftmax:.1f}",
+                f"{row.nce:.1f}",
+                f"{row.invaspread:.1f}",
+            )
+            for row in record.scaling
+        ),
+    )
+    cheaper = [row.instances for row in record.scaling if row.nce < row.npsoftmax]
+    word = (
+        f"Sampling beats the full softmax from {min(cheaper):,} instances on."
+        if cheaper
+        else "Sampling does not beat the full softmax at any of these sizes."
+    )
+    return f"{table}\n\n{word}"
