@@ -1,91 +1,176 @@
-"""The accuracy tables: Table 1 of the paper, and the same for other data sets."""
+"""The accuracy tables: those of the paper, and the same for other data sets."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks import tables
-from benchmarks.report import measures, recipe_facts, remarks
+from benchmarks.report import ablation, measures, placing, recipe_facts, remarks
+from benchmarks.report.ablation import signed
 from benchmarks.report.commands import Commands
-from benchmarks.report.layout import Cell, Column, Notes, Table, TableRow, in_seconds, interval
-from benchmarks.report.select import Comparison, Group, beyond_recipe, named
+from benchmarks.report.layout import (
+    Cell,
+    Chapter,
+    Column,
+    Notes,
+    Table,
+    TableRow,
+    in_seconds,
+    interval,
+)
+from benchmarks.report.measures import Spread
+from benchmarks.report.select import Comparison, Group, named
 
-COLUMNS = (
-    Column("method", "Method", numeric=False, given=True),
-    Column("published", "Published", given=True),
-    Column("measured", "Measured, last epoch", "Measured", required=True),
-    Column("difference", "Difference", "Diff."),
+_METHOD = Column("method", "Method", numeric=False, given=True)
+_MEASURED = Column("measured", "Measured, last epoch", "Measured", required=True)
+_SIDE = (
     Column("best", "Best epoch (chosen on the test set)", "Best"),
     Column("memory_knn", "Memory-bank kNN", "Memory"),
     Column("pooled_knn", "Pooled-feature kNN", "Pooled"),
+    Column("linear", "Linear classifier", "Linear"),
+)
+_EFFORT = (
     Column("epochs", "Epochs"),
     Column("seeds", "Seeds"),
     Column("seconds", "Train seconds", "Seconds"),
 )
-UNLABELLED_COLUMNS = (
-    COLUMNS[0],
-    Column("loss", "Loss, last epoch", "Loss", required=True),
-    *COLUMNS[-3:],
-)
+_LOSS = Column("loss", "Loss, last epoch", "Loss", required=True)
+_SIDE_FIGURES = ("memory_knn", "pooled_knn", "linear", "loss")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What is known of one row before its groups are looked at."""
+
+    published: Mapping[tables.Metric, float | None]
+    """The paper's figures, by what the table states."""
+    change: float | None = None
+    """The paper's figure against the table's reference."""
+    references: Sequence[Group] = ()
+    """The groups that fill the table's reference."""
+    name: str = ""
+    """In the paper."""
+    notes: tuple[int, ...] = ()
+
+    def cells(self, label: Cell) -> dict[str, Cell]:
+        """Return the cells that stand before anything is run."""
+        found = {"method": label, **ablation.cells(self.change, None)}
+        for metric, value in self.published.items():
+            if value is not None:
+                found[f"published{metric.suffix}"] = Cell(f"{value:.1f}", value)
+        return found
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What the rows of a table share."""
+
+    comparison: Comparison
+    commands: Commands
+    notes: Notes = field(default_factory=Notes)
+
+
+def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+    """Return the paper's tables on the comparison's data set, or a plain one.
+
+    Of a comparison in which something was run, a table of which nothing was run is only named.
+    """
+    in_paper = tables.on(comparison.dataset_name)
+    if not in_paper:
+        return Chapter(tables=(plain_table(comparison, commands),))
+    begun = [table for table in in_paper if placing.begun(table, comparison)] or in_paper
+    made = [paper_table(table, comparison, commands) for table in begun]
+    absent = [table.number for table in in_paper if table not in begun]
+    if absent:
+        command = commands.table(comparison, *absent)
+        text = f"{not_run(absent, 'this recipe')}; to run: `{command}`"
+        made[-1] = replace(made[-1], remarks=(*made[-1].remarks, text))
+    return Chapter(tables=tuple(made))
+
+
+def not_run(numbers: Sequence[int], recipe: str) -> str:
+    """Return that tables have not been run, such as "Tables 7 and 8 have not been run with it"."""
+    *first, last = map(str, numbers)
+    which = f"Tables {', '.join(first)} and {last} have" if first else f"Table {last} has"
+    return f"{which} not been run with {recipe}"
 
 
 def paper_table(table: tables.Table, comparison: Comparison, commands: Commands) -> Table:
     """Return a table of the paper with published and measured figures side by side."""
-    notes = Notes()
+    page = _Page(comparison, commands)
+    filled = placing.filled(table, comparison)
+    references = next((g for row, g in filled if row.published == table.reference), [])
     rows: list[TableRow] = []
-    placed: set[int] = set()
-    for row in table.rows:
-        known = notes.add(*remarks.of_method(row.method))
-        published = tables.published_value(table, row)
-        fitting = [g for g in comparison.groups if _fills(g, row, comparison.recipe)]
-        placed.update(map(id, fitting))
-        for group in fitting:
-            label = Cell(row.published, code=group.label, notes=known)
-            rows.append(_row(group, label, comparison, notes, published, commands))
-        if not fitting:
-            command = commands.methods(comparison, [row.method], row.hyper_parameters)
-            label = Cell(row.published, code=named(row.method, row.hyper_parameters), notes=known)
-            rows.append(_missing(row, label, published, command, comparison))
-    others = [g for g in comparison.groups if id(g) not in placed]
-    rows += [_row(g, Cell("", code=g.label), comparison, notes, None, commands) for g in others]
+    for row, groups in filled:
+        line = _Line(
+            published={m: tables.published_value(table, row, m) for m in table.metrics},
+            change=ablation.published_change(table, row),
+            references=references,
+            name=row.published,
+            notes=page.notes.add(*remarks.of_row(table, row)),
+        )
+        if row.quoted:
+            rows.append(_quoted(table, row, line, page))
+        elif groups:
+            rows += [_row(group, line, page) for group in groups]
+        else:
+            rows.append(_missing(row, line, page))
+    unnamed = _Line(dict.fromkeys(table.metrics), references=references)
+    rows += [_row(group, unnamed, page) for group in placing.further(table, comparison)]
     return Table(
         slug=f"table-{table.number}-{comparison.slug}",
         caption=f"Table {table.number} of the paper, {table.title}: {_marks(comparison)}",
-        columns=COLUMNS,
+        columns=_columns(table),
         rows=_with_best(rows),
         caution=_caution(comparison),
-        notes=tuple(notes.texts),
-        remarks=tuple(_missing_rows(table, comparison, rows, commands)),
+        notes=tuple(page.notes.texts),
+        remarks=(*remarks.of_table(table), *_missing_rows(table, comparison, rows, commands)),
     )
+
+
+def _columns(table: tables.Table) -> tuple[Column, ...]:
+    published, measured, differences = [], [], []
+    for metric in table.metrics:
+        several = len(table.metrics) > 1
+        name, line = (f" {metric.published}", f"\n{metric.published}") if several else ("", "")
+        own = metric.suffix
+        published.append(
+            Column(f"published{own}", f"Published{name}", f"Published{line}", given=True)
+        )
+        measured.append(
+            replace(
+                _MEASURED,
+                key=f"measured{own}",
+                title=f"Measured{name}, last epoch",
+                short=f"Measured{line}",
+            )
+        )
+        differences.append(Column(f"difference{own}", f"Difference{name}", f"Diff.{line}"))
+    if table.reference:
+        published_change, measured_change = ablation.columns(table)
+        published.append(published_change)
+        differences.append(measured_change)
+    stated = {metric.figure for metric in table.metrics}
+    side = (column for column in _SIDE if column.key not in stated)
+    return (_METHOD, *published, *measured, *differences, *side, *_EFFORT)
 
 
 def plain_table(comparison: Comparison, commands: Commands) -> Table:
     """Return the table of a data set that the paper has no figures for."""
-    notes = Notes()
-    rows = [
-        _row(g, Cell("", code=g.label), comparison, notes, None, commands)
-        for g in comparison.groups
-    ]
+    page = _Page(comparison, commands)
+    rows = [_row(group, _Line({tables.KNN: None}), page) for group in comparison.groups]
     images = comparison.dataset
     unlabelled = images is not None and not (images.labelled and images.test_images)
     subject = "Loss" if unlabelled else "kNN accuracy (%)"
+    shown = (_LOSS,) if unlabelled else (_MEASURED, *_SIDE)
     return Table(
         slug=recipe_facts.slug(f"table {comparison.dataset_name} {comparison.slug}"),
         caption=f"{subject} on {comparison.dataset_name}: {_marks(comparison)}",
-        columns=UNLABELLED_COLUMNS if unlabelled else COLUMNS,
+        columns=(_METHOD, *shown, *_EFFORT),
         rows=_with_best(rows),
-        notes=tuple(notes.texts),
+        notes=tuple(page.notes.texts),
         remarks=tuple(_plain_remarks(comparison, commands, unlabelled)),
-    )
-
-
-def _fills(group: Group, row: tables.Row, recipe: Mapping[str, Any]) -> bool:
-    own = row.hyper_parameters
-    return (
-        group.method == row.method
-        and all(group.hyper_parameters.get(k) == v for k, v in own.items())
-        and set(beyond_recipe(group, recipe)) <= set(own)
     )
 
 
@@ -98,50 +183,55 @@ def _marks(comparison: Comparison) -> str:
     return "; ".join(words)
 
 
-def _row(
-    group: Group,
-    name: Cell,
-    comparison: Comparison,
-    notes: Notes,
-    published: float | None,
-    commands: Commands,
-) -> TableRow:
-    data = _data(group, name.text, published, comparison)
+def _row(group: Group, line: _Line, page: _Page) -> TableRow:
+    data = _data(group, line, page.comparison)
+    label = Cell(line.name, code=group.label, notes=line.notes)
     if not group.runs:
         reason = "; ".join(dict.fromkeys(f.message for f in group.failures))
-        cells = {"method": name, **_published_cell(published)}
-        return TableRow(cells, data, status="failed", remedy=reason)
-    shortfall = notes.add(*_shortfall(group, comparison, commands))
-    cells = {
-        "method": replace(name, notes=name.notes + shortfall),
-        **_published_cell(published),
-    }
-    knn, best = measures.final_knn(group), measures.best_knn(group)
-    if knn is not None:
-        cells["measured"] = Cell(str(knn), knn.mean)
-        if published is not None:
-            gap = knn.mean - published
-            cells["difference"] = Cell(f"{gap:+.1f}".replace("-", "−"), gap)
+        return TableRow(line.cells(label), data, status="failed", remedy=reason)
+    notes = line.notes + page.notes.add(*_shortfall(group, page.comparison, page.commands))
+    change = ablation.measured_change(group, line.references)
+    cells = line.cells(replace(label, notes=notes)) | ablation.cells(line.change, change)
+    for metric, published in line.published.items():
+        cells |= _measured_cells(metric, measured(group, metric), published)
+    best = measures.best_knn(group)
     if best is not None:
         cells["best"] = Cell(str(best), best.mean, aside=_epochs(group))
-    for key in ("memory_knn", "pooled_knn", "loss"):
+    for key in _SIDE_FIGURES:
         figure = measures.side_figure(group, key)
         if figure is not None:
             cells[key] = Cell(_loss(figure) if key == "loss" else str(figure), figure.mean)
     return TableRow({**cells, **_effort(group)}, data)
 
 
+def measured(group: Group, metric: tables.Metric) -> Spread | None:
+    """Return a group's figure of what a table states, after the last epoch."""
+    if metric == tables.KNN:
+        return measures.final_knn(group)
+    return measures.side_figure(group, metric.figure)
+
+
+def _measured_cells(
+    metric: tables.Metric, figure: Spread | None, published: float | None
+) -> dict[str, Cell]:
+    if figure is None:
+        return {}
+    cells = {f"measured{metric.suffix}": Cell(str(figure), figure.mean)}
+    if published is not None:
+        gap = figure.mean - published
+        cells[f"difference{metric.suffix}"] = Cell(signed(gap), gap)
+    return cells
+
+
 def _shortfall(group: Group, comparison: Comparison, commands: Commands) -> list[str]:
     """Say which seeds failed, and how to run those that other groups have."""
     texts = [f"Seed {failure.seed} failed: {failure.message}" for failure in group.failures]
     if len(group.runs) + len(texts) < comparison.seeds:
-        command = commands.methods(comparison, [group.method], group.changed)
+        command = commands.methods(
+            comparison, [group.method], group.changed, group.ablation, group.split
+        )
         texts.append(f"{len(group.runs)} of {comparison.seeds} seeds; the others: `{command}`")
     return texts
-
-
-def _published_cell(published: float | None) -> dict[str, Cell]:
-    return {} if published is None else {"published": Cell(f"{published:.1f}", published)}
 
 
 def _epochs(group: Group) -> str:
@@ -149,7 +239,7 @@ def _epochs(group: Group) -> str:
     return f"epoch{'s' * (len(epochs) > 1)} {interval(epochs)}"
 
 
-def _loss(figure: measures.Spread) -> str:
+def _loss(figure: Spread) -> str:
     return f"{figure.mean:.3f}" + ("" if figure.sd is None else f" ± {figure.sd:.3f}")
 
 
@@ -165,45 +255,55 @@ def _effort(group: Group) -> dict[str, Cell]:
     return cells
 
 
-def _missing(
-    row: tables.Row, name: Cell, published: float | None, command: str, comparison: Comparison
-) -> TableRow:
-    group = Group(row.method, row.hyper_parameters, row.hyper_parameters)
-    data = {**_data(group, row.published, published, comparison), "command": command}
-    cells = {"method": name, **_published_cell(published)}
+def _missing(row: tables.Row, line: _Line, page: _Page) -> TableRow:
+    comparison = page.comparison
+    asked = Group(row.method, row.hyper_parameters, row.hyper_parameters)
+    asked = replace(asked, split=row.split or asked.split, ablation=recipe_facts.plain(row.recipe))
+    command = page.commands.methods(
+        comparison, [row.method], row.hyper_parameters, row.recipe, row.split
+    )
+    words = recipe_facts.ablation(asked.ablation, comparison.recipe)
+    code = ", ".join(word for word in (named(row.method, row.hyper_parameters), words) if word)
+    cells = line.cells(Cell(row.published, code=code, notes=line.notes))
+    data = {**_data(asked, line, comparison), "command": command}
     return TableRow(cells, data, status="missing", remedy=command)
 
 
-def _data(
-    group: Group, published_name: str, published: float | None, comparison: Comparison
-) -> dict[str, Any]:
+def _quoted(table: tables.Table, row: tables.Row, line: _Line, page: _Page) -> TableRow:
+    note = page.notes.add(f"Quoted from the paper: {tables.published_note(table, row)}.")
+    label = Cell(f"{row.published} (quoted, {row.quoted})", notes=line.notes + note)
+    data = _data(Group("", {}, {}, split=row.split or ""), line, page.comparison)
+    return TableRow(line.cells(label), {**data, "status": "quoted"})
+
+
+def _data(group: Group, line: _Line, comparison: Comparison) -> dict[str, Any]:
     """Return the row in plain numbers."""
-    figures = {
-        "measured": measures.final_knn(group),
-        "best": measures.best_knn(group),
-        "memory_knn": measures.side_figure(group, "memory_knn"),
-        "pooled_knn": measures.side_figure(group, "pooled_knn"),
-        "loss": measures.side_figure(group, "loss"),
-        "train_seconds": measures.spread(run.record.seconds.train for run in group.runs),
-    }
-    measured = figures["measured"]
     status = "measured" if group.runs else "failed" if group.failures else "missing"
-    spreads = {
-        name: value
-        for key, figure in figures.items()
-        for name, value in (
-            (key, figure.mean if figure else None),
-            (f"{key}_sd", figure.sd if figure else None),
+    stated: dict[str, Any] = {}
+    for metric, published in line.published.items():
+        figure = measured(group, metric)
+        stated[f"published{metric.suffix}"] = published
+        stated |= _spread_data(f"measured{metric.suffix}", figure)
+        stated[f"difference{metric.suffix}"] = (
+            figure.mean - published if figure and published is not None else None
         )
-    }
+    if line.references or line.change is not None:
+        stated[ablation.PUBLISHED] = line.change
+        change = ablation.measured_change(group, line.references)
+        stated |= _spread_data(ablation.MEASURED, change)
+    seconds = measures.spread(run.record.seconds.train for run in group.runs)
+    for key in _SIDE_FIGURES:
+        stated |= _spread_data(key, measures.side_figure(group, key))
     return {
         "method": group.method,
-        "published_name": published_name,
+        "published_name": line.name,
         "hyper_parameters": json.dumps(dict(group.hyper_parameters), sort_keys=True),
+        "recipe_changed": json.dumps(dict(group.ablation), sort_keys=True),
+        "split": group.split,
         "status": status,
-        "published": published,
-        **spreads,
-        "difference": measured.mean - published if measured and published is not None else None,
+        **stated,
+        **_spread_data("best", measures.best_knn(group)),
+        **_spread_data("train_seconds", seconds),
         "epochs": max((run.record.final.epoch for run in group.runs), default=None),
         "seeds": " ".join(map(str, group.seeds)),
         "protocol": group.protocol,
@@ -213,6 +313,10 @@ def _data(
         "command": "",
         "runs": " ".join(run.folder.name for run in group.runs),
     }
+
+
+def _spread_data(name: str, figure: Spread | None) -> dict[str, float | None]:
+    return {name: figure.mean if figure else None, f"{name}_sd": figure.sd if figure else None}
 
 
 def _with_best(rows: Sequence[TableRow]) -> tuple[TableRow, ...]:
@@ -226,12 +330,13 @@ def _with_best(rows: Sequence[TableRow]) -> tuple[TableRow, ...]:
 
 
 def _caution(comparison: Comparison) -> str:
-    unlike = recipe_facts.differences(comparison.recipe)
+    paper = recipe_facts.of_paper(comparison.dataset_name)
+    unlike = recipe_facts.differences(comparison.recipe, paper)
     if not unlike:
         return ""
     fields = "; ".join(
-        f"{k} = {recipe_facts.shown(here, k)} (paper: {recipe_facts.shown(paper, k)})"
-        for k, (here, paper) in unlike.items()
+        f"{k} = {recipe_facts.shown(here, k)} (paper: {recipe_facts.shown(there, k)})"
+        for k, (here, there) in unlike.items()
     )
     return (
         "Not the paper's recipe: the difference to the published figure is not a reproduction gap. "

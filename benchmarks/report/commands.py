@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import recipes
+from benchmarks.datasets.base import DEFAULT_SPLIT
 from benchmarks.report.select import Comparison
 
 
@@ -22,6 +23,8 @@ class Commands:
         comparison: Comparison,
         methods: Iterable[str],
         hyper_parameters: Mapping[str, Any] | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        split: str | None = None,
     ) -> str:
         """Return the command that adds methods to a comparison.
 
@@ -29,6 +32,8 @@ class Commands:
             comparison: gives data set, recipe, its changes and the number of seeds.
             methods: names.
             hyper_parameters: set for each of the methods.
+            recipe: further changes of the recipe.
+            split: training split; None for the data set's first.
         """
         names = list(methods)
         changes = hyper_parameters or {}
@@ -36,11 +41,13 @@ class Commands:
         for name in names:
             words += [w for k, v in changes.items() for w in ("--set", f"{name}.{k}={_inline(v)}")]
         words += ["--dataset", comparison.dataset_name]
-        return self._command([*words, *_recipe_words(comparison)], comparison)
+        words += ["--split", split] if split and split != DEFAULT_SPLIT else []
+        return self._command([*words, *_recipe_words(comparison, recipe)], comparison)
 
-    def table(self, comparison: Comparison, number: int) -> str:
-        """Return the command that fills every missing row of a table of the paper."""
-        return self._command(["--table", str(number), *_recipe_words(comparison)], comparison)
+    def table(self, comparison: Comparison, *numbers: int) -> str:
+        """Return the command that fills every missing row of tables of the paper."""
+        words = ["--table", ",".join(map(str, numbers))]
+        return self._command([*words, *_recipe_words(comparison)], comparison)
 
     def first(self) -> str:
         """Return the command that needs no data and little time."""
@@ -56,10 +63,10 @@ class Commands:
         return shlex.join(["bench", "run", *words, *seeds, *data, *self._place()])
 
 
-def _recipe_words(comparison: Comparison) -> list[str]:
+def _recipe_words(comparison: Comparison, changes: Mapping[str, Any] | None = None) -> list[str]:
     name = str(comparison.recipe["name"])
     words = ["--recipe", name if name in recipes.names() else f"{name}.yaml"]
-    for field, value in comparison.recipe_changed.items():
+    for field, value in {**comparison.recipe_changed, **(changes or {})}.items():
         if field == "epochs":
             words += ["--epochs", str(value)]
         else:

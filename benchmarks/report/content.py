@@ -1,42 +1,24 @@
 """What the report says, before it is a page: sections of tables, figures and facts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
+from benchmarks import tables
 from benchmarks.records import StoredRun
-from benchmarks.report import efficiency, figures, provenance, recipe_facts, remarks
-from benchmarks.report.accuracy import paper_table, plain_table
+from benchmarks.report import accuracy, learning_curves, placing, provenance, recipe_facts, remarks
+from benchmarks.report.accuracy import not_run
 from benchmarks.report.commands import Commands
-from benchmarks.report.layout import Table
+from benchmarks.report.layout import Chapter, Picture, Table
 from benchmarks.report.select import Comparison, Failure, compare, planned
-from benchmarks.tables import TABLES
 
 TITLE = "Instance discrimination, compared"
 
-
-@dataclass(frozen=True)
-class Plot:
-    """One panel of a comparison's learning curves; drawn when it is asked for."""
-
-    comparison: Comparison
-    panel: figures.Panel
-
-    @property
-    def slug(self) -> str:
-        """Its file name without suffix."""
-        return f"{efficiency.slug(self.comparison)}-{self.panel.name}"
-
-    @property
-    def caption(self) -> str:
-        """What it shows."""
-        return f"kNN accuracy against {self.panel.title}"
-
-    @cached_property
-    def svg(self) -> str:
-        """The drawing."""
-        return figures.draw(self.comparison, self.panel, self.slug)
+CHAPTERS: tuple[Callable[[Comparison, Commands], Chapter], ...] = (
+    accuracy.chapter,
+    learning_curves.chapter,
+)
+"""What is said about a comparison, in order; a chapter with nothing to show is left out."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +28,20 @@ class Section:
     comparison: Comparison
     anchor: str
     title: str
-    tables: tuple[Table, ...]
-    plots: tuple[Plot, ...] = ()
+    chapters: tuple[Chapter, ...]
     facts: tuple[tuple[str, str], ...] = ()
     warning: str = ""
     """In what runs that are shown together differ."""
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables."""
+        return [table for chapter in self.chapters for table in chapter.tables]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All pictures."""
+        return [picture for chapter in self.chapters for picture in chapter.pictures]
 
 
 @dataclass(frozen=True)
@@ -69,9 +60,9 @@ class Content:
         return [table for section in self.sections for table in section.tables]
 
     @property
-    def plots(self) -> list[Plot]:
-        """All plots."""
-        return [plot for section in self.sections for plot in section.plots]
+    def pictures(self) -> list[Picture]:
+        """All pictures."""
+        return [picture for section in self.sections for picture in section.pictures]
 
 
 def build(
@@ -85,9 +76,9 @@ def build(
     comparisons = compare(runs, failures)
     found = [_section(comparison, commands) for comparison in comparisons]
     unmade = [
-        _planned_section(number, commands)
-        for number, table in TABLES.items()
-        if all(c.dataset_name != table.dataset for c in comparisons)
+        _planned_section(dataset, commands)
+        for dataset in _datasets()
+        if all(c.dataset_name != dataset for c in comparisons)
     ]
     return Content(
         summary=tuple(_summary(runs, failures, comparisons, results, commands)),
@@ -117,50 +108,63 @@ def _summary(
             f"Made from {_count(len(runs), 'finished run')}{failed} in `{results}`, "
             f"{_count(len(comparisons), 'comparison')}; {'; '.join(codes)}; last run {last}."
         ]
-    for number, table in TABLES.items():
-        done = [c for c in comparisons if c.dataset_name == table.dataset and c.runs]
-        if all(recipe_facts.differences(c.recipe) for c in done):
-            paper = planned(table.dataset, table.recipe)
-            texts.append(
-                f"Table {number} has not been run with the paper's recipe; to run it: "
-                f"`{commands.table(paper, number)}` (hours on a GPU). In minutes, for the order of "
-                f"the methods: `{commands.table(planned(table.dataset, 'quick'), number)}`"
-            )
-    return texts
+    return texts + [text for d in _datasets() for text in _to_run(d, comparisons, commands)]
+
+
+def _datasets() -> list[str]:
+    """Return the data sets of the paper's tables."""
+    return list(dict.fromkeys(table.dataset for table in tables.TABLES.values()))
+
+
+def _to_run(dataset: str, comparisons: Sequence[Comparison], commands: Commands) -> list[str]:
+    """Say which of the paper's tables on a data set were not run with its recipe."""
+    paper = planned(dataset, recipe_facts.of_paper(dataset))
+    alike = [
+        c
+        for c in comparisons
+        if c.dataset_name == dataset
+        and c.runs
+        and not recipe_facts.differences(c.recipe, str(paper.recipe["name"]))
+    ]
+    absent = [t for t in tables.on(dataset) if not any(placing.begun(t, c) for c in alike)]
+    if not absent:
+        return []
+    numbers = [table.number for table in absent]
+    command = commands.table(paper, *numbers)
+    unrun = not_run(numbers, "the paper's recipe")
+    text = f"{unrun}; to run: `{command}` (hours on a GPU)."
+    quick = absent[0].quick
+    if quick:
+        command = commands.table(planned(dataset, quick), *numbers)
+        text += f" In minutes, for the order of the rows: `{command}`"
+    return [text]
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _planned_section(number: int, commands: Commands) -> Section:
-    table = TABLES[number]
-    comparison = planned(table.dataset, table.recipe)
-    tables = (
-        paper_table(table, comparison, commands),
-        efficiency.efficiency_table(comparison, commands),
-    )
+def _planned_section(dataset: str, commands: Commands) -> Section:
+    recipe = recipe_facts.of_paper(dataset)
+    comparison = planned(dataset, recipe)
     return Section(
         comparison=comparison,
-        anchor=recipe_facts.slug(f"{table.dataset} {comparison.slug}"),
-        title=f"{table.dataset}, recipe {table.recipe}: not run yet",
-        tables=tuple(made for made in tables if made is not None),
+        anchor=recipe_facts.slug(f"{dataset} {comparison.slug}"),
+        title=f"{dataset}, recipe {recipe}: not run yet",
+        chapters=_chapters(comparison, commands),
     )
 
 
 def _section(comparison: Comparison, commands: Commands) -> Section:
-    in_paper = [table for table in TABLES.values() if table.dataset == comparison.dataset_name]
-    tables = [paper_table(table, comparison, commands) for table in in_paper]
-    tables = tables or [plain_table(comparison, commands)]
-    speed = efficiency.efficiency_table(comparison, commands)
-    tables += [speed] if speed is not None else []
-    panels = figures.PANELS if efficiency.shown_groups(comparison) else ()
     return Section(
         comparison=comparison,
         anchor=recipe_facts.slug(f"{comparison.dataset_name} {comparison.slug}"),
         title=f"{comparison.dataset_name}, recipe {comparison.label}",
-        tables=tuple(tables),
-        plots=tuple(Plot(comparison, panel) for panel in panels),
+        chapters=_chapters(comparison, commands),
         facts=tuple(provenance.facts(comparison)),
         warning=provenance.differences(comparison),
     )
+
+
+def _chapters(comparison: Comparison, commands: Commands) -> tuple[Chapter, ...]:
+    return tuple(chapter for make in CHAPTERS if (chapter := make(comparison, commands)))

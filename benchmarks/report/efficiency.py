@@ -20,8 +20,8 @@ _STEP = 5.0
 
 
 def shown_groups(comparison: Comparison) -> list[Group]:
-    """Return the groups that have a learning curve."""
-    return [group for group in comparison.groups if len(measures.curve(group))]
+    """Return the groups that have a learning curve, less the ablations."""
+    return [group for group in comparison.unablated if len(measures.curve(group))]
 
 
 def curves(comparison: Comparison) -> pd.DataFrame:
@@ -71,11 +71,11 @@ def own_target(comparison: Comparison) -> float | None:
     None if there is none above the untrained network, where reaching it would mean nothing.
     """
     tops: dict[str, float] = {}
-    for group in comparison.groups:
+    for group in comparison.unablated:
         top = measures.highest(group)
         if group.trained and top is not None:
             tops[group.method] = max(top[0], tops.get(group.method, 0.0))
-    untrained = [measures.final_knn(g) for g in comparison.groups if not g.trained]
+    untrained = [measures.final_knn(g) for g in comparison.unablated if not g.trained]
     floor = max((figure.mean for figure in untrained if figure), default=0.0)
     if len(tops) < 2:
         return None
@@ -101,12 +101,12 @@ def efficiency_table(comparison: Comparison, commands: Commands) -> Table | None
     if not targets:
         return None
     shown = shown_groups(comparison)
-    groups = [g for g in comparison.groups if not g.runs or (g.trained and g in shown)]
+    groups = [g for g in comparison.unablated if not g.runs or (g.trained and g in shown)]
     rows = [
         _row(g, targets, usual=in_paper and not beyond_recipe(g, comparison.recipe)) for g in groups
     ]
     if in_paper:
-        ran = {group.method for group in comparison.groups}
+        ran = {group.method for group in comparison.unablated}
         rows += [_absent(m, comparison, commands) for m in tables.FIGURE_3 if m not in ran]
     goal = " and ".join(f"{target:g} %" for target in targets)
     return Table(

@@ -1,8 +1,9 @@
-"""A table before it is HTML, Markdown, LaTeX or CSV."""
+"""Tables, pictures and chapters before they are HTML, Markdown, LaTeX or CSV."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 NOTHING = "–"
@@ -82,6 +83,38 @@ class Table:
     def given(self) -> int:
         """How many of the shown columns, from the left, are known before anything is run."""
         return sum(column.given for column in self.shown)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing with its caption; drawn when it is asked for."""
+
+    slug: str
+    """File name without suffix, unique in the report; also the prefix of the drawing's ids."""
+    caption: str
+    draw: Callable[[], str]
+    """Returns the drawing as SVG that fills the width it is given; see `svg.tidy`."""
+
+    @cached_property
+    def svg(self) -> str:
+        """The drawing."""
+        return self.draw()
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What is said about one question: pictures, then tables."""
+
+    title: str = ""
+    """Empty for a section's first chapter, which needs no heading."""
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    texts: tuple[str, ...] = ()
+    """Paragraphs before the pictures; words in `backticks` are code."""
+
+    def __bool__(self) -> bool:
+        """Return whether there is anything to show."""
+        return bool(self.tables or self.pictures)
 
 
 @dataclass

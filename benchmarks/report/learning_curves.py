@@ -1,14 +1,11 @@
 """Learning curves as SVG: one panel per question, legible from a phone's width up."""
 
-import io
 import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from zlib import crc32
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,45 +13,20 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from benchmarks.report import measures
+from benchmarks.report import efficiency, measures
+from benchmarks.report.commands import Commands
 from benchmarks.report.efficiency import published_points, shown_groups
+from benchmarks.report.layout import Chapter, Picture
+from benchmarks.report.plot_style import FONT, HEIGHT, INK, MUTED, WIDTH, as_svg, drawing, style
 from benchmarks.report.select import Comparison, Group
-from benchmarks.report.svg import spread_labels, tidy
+from benchmarks.report.svg import spread_labels
 
-# Told apart under the common colour-vision deficiencies and at 3:1 on white; the marker tells too.
-STYLES = {
-    "random-cnn": ("#777777", ""),
-    "deepcluster": ("#A68A1E", "P"),
-    "exemplar": ("#0E7A4A", "^"),
-    "npsoftmax": ("#123F8C", "s"),
-    "nce": ("#3596D4", "D"),
-    "triplet": ("#C766C0", "v"),
-    "triplet-hard": ("#6E1450", "X"),
-    "invaspread": ("#C8371B", "o"),
-}
-_OTHER_COLOURS = ("#5B6B10", "#00707A", "#8C4B3A", "#5040A8", "#404040", "#B0306A")
-_OTHER_MARKERS = ("h", "<", ">", "d", "p", "*")
 _STEPS = [1, 2, 5, 10]  # between ticks
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 
-WIDTH, HEIGHT = 400.0, 300.0  # points: the units of the view box, so 10 is 10 px at full width
 _LEFT, _TOP, _BOTTOM, _GAP = 28.0, 28.0, 40.0, 20.0
-_FONT, _LINE, _INK, _MUTED = 11.0, 12.5, "#1c2430", "#5a6472"
-_TITLE: Any = {"fontsize": _FONT, "color": _MUTED, "pad": 9}
-_SETTINGS: Any = {
-    "svg.fonttype": "none",
-    "text.usetex": False,
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
-    "font.size": _FONT,
-    "text.color": _INK,
-    "axes.edgecolor": "#9aa3ad",
-    "axes.labelcolor": _MUTED,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "lines.solid_capstyle": "round",
-}
+_LINE = 12.5
+_TITLE: Any = {"fontsize": FONT, "color": MUTED, "pad": 9}
 
 
 @dataclass(frozen=True)
@@ -78,14 +50,6 @@ _UNITS = {
 _DIVISORS = {"hours": 3600.0, "minutes": 60.0}
 
 
-def style(method: str) -> tuple[str, str]:
-    """Return a method's colour and marker: the same in every figure and every report."""
-    if method in STYLES:
-        return STYLES[method]
-    marker, colour = divmod(crc32(method.encode()) % 36, 6)
-    return _OTHER_COLOURS[colour], _OTHER_MARKERS[marker]
-
-
 @dataclass(frozen=True)
 class _Series:
     """One group as it is drawn."""
@@ -107,6 +71,26 @@ class _Series:
         return [min(values), max(values)]
 
 
+def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+    """Return the learning curves and how long each method takes to reach a target accuracy."""
+    table = efficiency.efficiency_table(comparison, commands)
+    panels = PANELS if shown_groups(comparison) else ()
+    return Chapter(
+        title="Learning speed",
+        tables=() if table is None else (table,),
+        pictures=tuple(_picture(comparison, panel) for panel in panels),
+    )
+
+
+def _picture(comparison: Comparison, panel: Panel) -> Picture:
+    slug = f"{efficiency.slug(comparison)}-{panel.name}"
+    return Picture(
+        slug=slug,
+        caption=f"kNN accuracy against {panel.title}",
+        draw=lambda: draw(comparison, panel, slug),
+    )
+
+
 def draw(comparison: Comparison, panel: Panel, name: str) -> str:
     """Return a panel as an SVG that fills the width it is given.
 
@@ -117,7 +101,7 @@ def draw(comparison: Comparison, panel: Panel, name: str) -> str:
         name: prefix of the ids, unique on a page.
     """
     series, unit = _series(comparison, panel)
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+    with drawing(name):
         figure, axes = _canvas(series)
         _frame(axes, series, f"{panel.title}{unit}")
         for one in series:
@@ -126,9 +110,7 @@ def draw(comparison: Comparison, panel: Panel, name: str) -> str:
         if any(one.published for one in series):
             axes.set_title("open markers: paper's Figure 3", loc="right", **_TITLE)
         _label(axes, series)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return tidy(file.getvalue(), name, f"kNN accuracy against {panel.title}")
+        return as_svg(figure, name, f"kNN accuracy against {panel.title}")
 
 
 def _series(comparison: Comparison, panel: Panel) -> tuple[list[_Series], str]:
@@ -163,7 +145,7 @@ def _unit(column: str, end: float) -> tuple[float, str]:
 
 def _canvas(series: Sequence[_Series]) -> tuple[Figure, Axes]:
     lines = [line for one in series for line in one.lines]
-    widest = max(TextPath((0, 0), line, size=_FONT).get_extents().width for line in lines)
+    widest = max(TextPath((0, 0), line, size=FONT).get_extents().width for line in lines)
     width = (WIDTH - _LEFT - _GAP - widest - 8) / WIDTH
     height = max(HEIGHT, _TOP + _BOTTOM + _LINE * len(lines) + 4 * len(series))
     figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
@@ -233,6 +215,6 @@ def _label(axes: Axes, series: Sequence[_Series]) -> None:
         end = float(one.x[-1]) if one.group.trained else right
         axes.plot([end, right, right + step], [one.y[-1], one.y[-1], level], color=colour,
                   linewidth=0.8, alpha=0.55, clip_on=False, zorder=1)  # fmt: skip
-        axes.annotate("\n".join(one.lines), (right + step, level), xytext=(3, 0), color=_INK,
+        axes.annotate("\n".join(one.lines), (right + step, level), xytext=(3, 0), color=INK,
                       textcoords="offset points", va="center", linespacing=1.1,
                       annotation_clip=False)  # fmt: skip

@@ -3,8 +3,17 @@
 import re
 from collections.abc import Iterable
 
-from benchmarks.report.content import Content, Plot, Section
-from benchmarks.report.layout import NOTHING, Cell, Table, TableRow, around_code, letter
+from benchmarks.report.content import Content, Section
+from benchmarks.report.layout import (
+    NOTHING,
+    Cell,
+    Chapter,
+    Picture,
+    Table,
+    TableRow,
+    around_code,
+    letter,
+)
 
 
 def markdown(content: Content) -> str:
@@ -23,16 +32,22 @@ def _bullets(texts: Iterable[str]) -> str:
 
 def _section(section: Section) -> list[str]:
     blocks = [f"## {_escape(section.title)}", section.warning and f"**{section.warning}**"]
-    blocks += [markdown_table(section.tables[0])]
-    blocks += [_image(plot) for plot in section.plots]
-    blocks += [markdown_table(table) for table in section.tables[1:]]
+    for chapter in section.chapters:
+        blocks += _chapter(chapter)
     if section.facts:
         blocks += ["### How it was made", _bullets(f"{k}: {_escape(v)}" for k, v in section.facts)]
     return blocks
 
 
-def _image(plot: Plot) -> str:
-    return f"![{plot.caption}]({plot.slug}.svg)"
+def _chapter(chapter: Chapter) -> list[str]:
+    blocks = [f"### {_escape(chapter.title)}"] if chapter.title else []
+    blocks += map(_prose, chapter.texts)
+    blocks += map(_image, chapter.pictures)
+    return blocks + [markdown_table(table) for table in chapter.tables]
+
+
+def _image(picture: Picture) -> str:
+    return f"![{_escape(picture.caption)}]({picture.slug}.svg)"
 
 
 def markdown_table(table: Table) -> str:

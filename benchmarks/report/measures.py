@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmarks.records import StoredRun
 from benchmarks.report.select import Group
+from evaluation.statistics import Interval, confidence_interval
 
 TOTALS = ("images_seen", "train_seconds")
 
@@ -21,6 +22,8 @@ class Spread:
     sd: float | None
     """None with one seed."""
     n: int
+    interval: Interval | None = None
+    """The mean's 95 % interval by Student's t; None with one seed."""
 
     def __str__(self) -> str:
         """Return the mean, and the deviation if there is one, with one decimal."""
@@ -28,11 +31,13 @@ class Spread:
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:
-    """Return mean and deviation of the values that are there, or None if none is."""
+    """Return mean, deviation and interval of the values that are there, or None if none is."""
     there = [v for v in values if v is not None and math.isfinite(v)]
     if not there:
         return None
-    return Spread(fmean(there), stdev(there) if len(there) > 1 else None, len(there))
+    if len(there) == 1:
+        return Spread(there[0], None, 1)
+    return Spread(fmean(there), stdev(there), len(there), confidence_interval(there))
 
 
 def final_knn(group: Group) -> Spread | None:

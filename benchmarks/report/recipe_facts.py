@@ -5,12 +5,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks import recipes
+from benchmarks import recipes, tables
 from benchmarks.recipes.reader import asdict_recipe
 
 PAPER = "paper"
+AUGMENTATION = "augmentation"
 _NOT_TRAINING = ("name", "description", "evaluate_every")
 _UNSET = {"train_images": "all", "image_size": "the data set's own"}
+_TRANSFORMS = dict(
+    zip(tables.TRANSFORMS, ("crop", "colour jitter", "grayscale", "flip"), strict=True)
+)
 
 
 def plain(value: Any) -> Any:
@@ -26,16 +30,31 @@ def builtin(name: str) -> dict[str, Any] | None:
     return fields
 
 
+def of_paper(dataset: str) -> str:
+    """Return the name of the recipe of the paper's tables on a data set."""
+    return next((table.recipe for table in tables.on(dataset)), PAPER)
+
+
+def augmentation(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the augmentation of a recipe as the fields `augmentation.x`."""
+    return {f"{AUGMENTATION}.{k}": v for k, v in plain(recipe.get(AUGMENTATION, {})).items()}
+
+
+def with_augmentation(recipe: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the recipe with another augmentation, given as the fields `augmentation.x`."""
+    values = {k.removeprefix(f"{AUGMENTATION}."): v for k, v in fields.items()}
+    return {**recipe, AUGMENTATION: values} if AUGMENTATION in recipe else dict(recipe)
+
+
 def flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return the recipe with `augmentation` spread into `augmentation.x`."""
-    fields = dict(plain(recipe))
-    transforms = fields.pop("augmentation", {})
-    return {**fields, **{f"augmentation.{k}": v for k, v in transforms.items()}}
+    fields = {k: v for k, v in plain(recipe).items() if k != AUGMENTATION}
+    return {**fields, **augmentation(recipe)}
 
 
-def differences(recipe: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(recipe: Mapping[str, Any], reference: str = PAPER) -> dict[str, tuple[Any, Any]]:
     """Return the fields in which a recipe trains otherwise than the paper's: (here, paper)."""
-    here, paper = flat(recipe), flat(builtin(PAPER) or {})
+    here, paper = flat(recipe), flat(builtin(reference) or {})
     names = [k for k in {**paper, **here} if k not in _NOT_TRAINING]
     return {k: (here.get(k), paper.get(k)) for k in names if here.get(k) != paper.get(k)}
 
@@ -43,12 +62,33 @@ def differences(recipe: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
 def label(recipe: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
     """Return the recipe's name and what was changed, such as "paper, epochs = 2 of 200"."""
     usual = flat(builtin(str(recipe["name"])) or {})
-    words = [str(recipe["name"])]
-    for field, value in plain(changed).items():
-        known = field in usual and usual[field] is not None
+    return ", ".join([str(recipe["name"]), *_changes(plain(changed), usual)])
+
+
+def _changes(changed: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
+    words = []
+    for field, value in changed.items():
+        known = usual.get(field) is not None
         link = "of" if field == "epochs" else "instead of"
         words.append(f"{field} = {value}" + (f" {link} {usual[field]}" if known else ""))
-    return ", ".join(words)
+    return words
+
+
+def ablation(changed: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """Return changes of a recipe's augmentation in words, such as "without crop"; "" for none."""
+    if not changed:
+        return ""
+    usual = augmentation(recipe)
+    here = {**usual, **plain(changed)}
+    off = {transform: plain(tables.without(transform)) for transform in tables.TRANSFORMS}
+    absent = [name for name, fields in off.items() if fields.items() <= here.items()]
+    if len(absent) == len(off):
+        return "without augmentation"
+    left_out = [name for name in absent if off[name].keys() & changed.keys()]
+    told = {field for name in left_out for field in off[name]}
+    words = [f"without {' and '.join(_TRANSFORMS[name] for name in left_out)}"] if left_out else []
+    rest = {k: v for k, v in plain(changed).items() if k not in told}
+    return ", ".join([*words, *_changes(rest, usual)])
 
 
 def slug(text: str) -> str:

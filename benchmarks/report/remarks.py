@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from benchmarks import tables
+
 
 @cache
 def _remarks() -> Mapping[str, Any]:
@@ -26,6 +28,22 @@ def efficiency(in_paper: bool) -> list[str]:
     return [*(texts["published"] if in_paper else ()), *texts["measured"]]
 
 
+def retrieval() -> list[str]:
+    """Return how the figures of retrieval and clustering are defined."""
+    return list(_remarks()["retrieval"])
+
+
 def of_method(method: str) -> list[str]:
     """Return known causes of a difference between a method's published and measured figure."""
     return list(_remarks()["methods"].get(method, ()))
+
+
+def of_row(table: tables.Table, row: tables.Row) -> list[str]:
+    """Return known causes for a row: those of its method, then its own."""
+    own = _remarks()["rows"].get(table.number, {}).get(row.published, ())
+    return [*of_method(row.method), *own]
+
+
+def of_table(table: tables.Table) -> list[str]:
+    """Return what concerns a table as a whole."""
+    return list(_remarks()["tables"].get(table.number, ()))

@@ -3,15 +3,16 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from benchmarks import datasets, tables
+from benchmarks.datasets.base import DEFAULT_SPLIT
 from benchmarks.records import FAILED, RECORD, DatasetFacts, RunRecord, StoredRun, runs_folder
 from benchmarks.report import recipe_facts
-from benchmarks.tables import TABLES
 
 
 class Failure(BaseModel):
@@ -43,6 +44,10 @@ class Group:
     failures: tuple[Failure, ...] = ()
     precision: str = ""
     protocol: str = ""
+    split: str = DEFAULT_SPLIT
+    """The data set's training split."""
+    ablation: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the recipe in which it differs from the comparison, all of the augmentation."""
     label: str = ""
     """The method's name, with what sets it apart from others in the comparison."""
 
@@ -59,7 +64,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Groups that used the same images and the same recipe."""
+    """Groups that used the same data set and, but for their ablations, the same recipe."""
 
     dataset_name: str
     dataset: DatasetFacts | None
@@ -81,6 +86,11 @@ class Comparison:
         """The label as a part of a file name."""
         words = [str(self.recipe["name"]), *(f"{k}-{v}" for k, v in self.recipe_changed.items())]
         return recipe_facts.slug(" ".join([*words, self.mark]))
+
+    @property
+    def unablated(self) -> list[Group]:
+        """The groups that used the comparison's own augmentation."""
+        return [group for group in self.groups if not group.ablation]
 
     @property
     def runs(self) -> list[StoredRun]:
@@ -128,38 +138,100 @@ def _canonical(*parts: Any) -> str:
     return json.dumps(parts, sort_keys=True, default=str)
 
 
-def compare(runs: Iterable[StoredRun], failures: Iterable[Failure] = ()) -> list[Comparison]:
-    """Put runs that may be compared together, those of the paper's tables first."""
-    finished: dict[str, list[StoredRun]] = defaultdict(list)
-    failed: dict[str, list[Failure]] = defaultdict(list)
-    for run in runs:
-        finished[_setting(run.record.dataset, run.record.recipe)].append(run)
-    for failure in failures:
-        failed[_setting(failure.dataset, failure.recipe)].append(failure)
-    comparisons = []
-    for setting in finished | failed:
-        candidates: list[RunRecord | Failure] = [run.record for run in finished[setting]]
-        example = (candidates or [*failed[setting]])[0]
-        groups = _groups(finished[setting], failed[setting], example.recipe)
-        comparisons.append(
-            Comparison(
-                example.dataset.name,
-                example.dataset,
-                example.recipe,
-                example.recipe_changed,
-                groups,
-            )
+_Facts = RunRecord | Failure
+
+
+@dataclass
+class _Setting:
+    """What one comparison is made of."""
+
+    example: _Facts
+    """Of those with the fewest ablations."""
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    """The fields that are known without ablation."""
+    runs: list[StoredRun] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def takes(self, facts: _Facts) -> bool:
+        """Return whether a run's augmentation differs in nothing but what its command changed."""
+        return all(self.augmentation.get(k, v) == v for k, v in _unchanged(facts).items())
+
+    def add(self, one: StoredRun | Failure) -> None:
+        """Add a run that fits."""
+        if isinstance(one, Failure):
+            self.failures.append(one)
+        else:
+            self.runs.append(one)
+        self.augmentation |= _unchanged(_facts(one))
+
+    def comparison(self) -> Comparison:
+        """Return the comparison of all that was added."""
+        facts = self.example
+        builtin = recipe_facts.builtin(str(facts.recipe["name"])) or {}
+        known = recipe_facts.augmentation(builtin) | self.augmentation
+        own = {k: known[k] for k in recipe_facts.augmentation(facts.recipe) if k in known}
+        recipe = recipe_facts.with_augmentation(facts.recipe, own)
+        return Comparison(
+            dataset_name=facts.dataset.name,
+            dataset=facts.dataset,
+            recipe=recipe,
+            recipe_changed={k: v for k, v in facts.recipe_changed.items() if not _ablates(k)},
+            groups=_groups(self.runs, self.failures, recipe),
         )
+
+
+def compare(runs: Iterable[StoredRun], failures: Iterable[Failure] = ()) -> list[Comparison]:
+    """Put runs that may be compared together, those of the paper's tables first.
+
+    Runs of one data set and recipe stand together even if the command changed fields of the
+    augmentation: each ablation makes groups of its own.
+    """
+    alike: dict[str, list[_Setting]] = defaultdict(list)
+    every: list[StoredRun | Failure] = [*runs, *failures]
+    for one in sorted(every, key=_ablations):
+        facts = _facts(one)
+        settings = alike[_shared(facts)]
+        setting = next((s for s in settings if s.takes(facts)), None)
+        if setting is None:
+            setting = _Setting(facts)
+            settings.append(setting)
+        setting.add(one)
+    comparisons = [setting.comparison() for settings in alike.values() for setting in settings]
     return sorted(_marked(comparisons), key=_place)
 
 
-def _setting(dataset: DatasetFacts, recipe: Mapping[str, Any]) -> str:
-    return _canonical(dataset.model_dump(), {k: v for k, v in recipe.items() if k != "description"})
+def _facts(one: StoredRun | Failure) -> _Facts:
+    return one if isinstance(one, Failure) else one.record
+
+
+def _ablates(recipe_field: str) -> bool:
+    return recipe_field.startswith(f"{recipe_facts.AUGMENTATION}.")
+
+
+def _ablations(one: StoredRun | Failure) -> int:
+    return sum(map(_ablates, _facts(one).recipe_changed))
+
+
+def _unchanged(facts: _Facts) -> dict[str, Any]:
+    """Return the fields of the augmentation that the command left as they were."""
+    fields = recipe_facts.augmentation(facts.recipe)
+    return {k: v for k, v in fields.items() if k not in facts.recipe_changed}
+
+
+def _shared(facts: _Facts) -> str:
+    """Return what the runs of a comparison have in common."""
+    images = facts.dataset.model_dump()
+    if facts.dataset.name in datasets.names() and len(datasets.get(facts.dataset.name).splits) > 1:
+        for of_split in ("digest", "train_images", "bank_images", "split"):
+            images.pop(of_split)
+    unlike = ("description", recipe_facts.AUGMENTATION)
+    return _canonical(images, {k: v for k, v in facts.recipe.items() if k not in unlike})
 
 
 def _place(comparison: Comparison) -> tuple[Any, ...]:
-    in_paper = any(table.dataset == comparison.dataset_name for table in TABLES.values())
-    unlike = recipe_facts.differences(comparison.recipe)
+    in_paper = bool(tables.on(comparison.dataset_name))
+    paper = recipe_facts.of_paper(comparison.dataset_name)
+    unlike = recipe_facts.differences(comparison.recipe, paper)
     return not in_paper, comparison.dataset_name, bool(unlike), comparison.label
 
 
@@ -191,16 +263,24 @@ def _groups(
                 record.method.hyper_parameters,
                 record.environment.precision,
                 record.protocols.get("knn"),
+                record.dataset.split,
+                _ablation(record, recipe),
             )
         ].append(run)
-    groups = [_group(same) for same in alike.values()]
+    groups = [_group(same, recipe) for same in alike.values()]
     for failure in failures:
-        _place_failure(groups, failure)
+        _place_failure(groups, failure, _ablation(failure, recipe))
     groups.sort(key=_order)
     return tuple(replace(group, label=_label(group, groups, recipe)) for group in groups)
 
 
-def _group(runs: Sequence[StoredRun]) -> Group:
+def _ablation(facts: _Facts, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the augmentation in which a run differs from its comparison."""
+    here, own = recipe_facts.augmentation(facts.recipe), recipe_facts.augmentation(recipe)
+    return {k: v for k, v in here.items() if k not in own or own[k] != v}
+
+
+def _group(runs: Sequence[StoredRun], recipe: Mapping[str, Any]) -> Group:
     latest = {run.record.seed: run for run in sorted(runs, key=lambda run: run.record.finished)}
     facts, record = runs[0].record.method, runs[0].record
     return Group(
@@ -210,27 +290,39 @@ def _group(runs: Sequence[StoredRun]) -> Group:
         runs=tuple(run for _, run in sorted(latest.items())),
         precision=record.environment.precision,
         protocol=record.protocols.get("knn", ""),
+        split=record.dataset.split,
+        ablation=_ablation(record, recipe),
     )
 
 
-def _place_failure(groups: list[Group], failure: Failure) -> None:
+def _place_failure(groups: list[Group], failure: Failure, ablation: Mapping[str, Any]) -> None:
     """Add a failed run to the group of its configuration, or to a new one."""
-    configuration = _canonical(failure.method, failure.hyper_parameters)
+    alone = Group(
+        method=failure.method,
+        hyper_parameters=failure.hyper_parameters,
+        changed=failure.changed,
+        failures=(failure,),
+        split=failure.dataset.split,
+        ablation=ablation,
+    )
     for place, group in enumerate(groups):
-        if _canonical(group.method, group.hyper_parameters) == configuration:
+        if _configuration(group) == _configuration(alone):
             groups[place] = replace(group, failures=(*group.failures, failure))
             return
-    groups.append(
-        Group(failure.method, failure.hyper_parameters, failure.changed, failures=(failure,))
-    )
+    groups.append(alone)
+
+
+def _configuration(group: Group) -> str:
+    return _canonical(group.method, group.hyper_parameters, group.split, group.ablation)
 
 
 def _order(group: Group) -> tuple[Any, ...]:
     """Sort by the paper's order of methods, then by name, the least changed first."""
-    paper = [row.method for row in TABLES[1].rows]
+    paper = [row.method for row in tables.get(1).rows]
     rank = paper.index(group.method) if group.method in paper else len(paper)
     changes = len(group.changed), _canonical(group.changed)
-    return rank, group.method, *changes, group.precision, group.protocol
+    ablation = len(group.ablation), _canonical(group.ablation)
+    return rank, group.method, *ablation, *changes, group.split, group.precision, group.protocol
 
 
 def beyond_recipe(group: Group, recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,21 +331,26 @@ def beyond_recipe(group: Group, recipe: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in group.changed.items() if k not in stated or stated[k] != v}
 
 
+_MEASURED = {"precision", "protocol"}
+
+
 def _label(group: Group, groups: Sequence[Group], recipe: Mapping[str, Any]) -> str:
     own = _traits(group)
     shown = set(beyond_recipe(group, recipe))
     for other in groups:
-        if other.method != group.method:
+        if (other.method, other.ablation) != (group.method, group.ablation):
             continue
-        comparable = own if other.runs else group.hyper_parameters
         theirs = _traits(other)
+        comparable = own if other.runs else own.keys() - _MEASURED
         shown |= {k for k in comparable if own[k] != theirs.get(k)}
-    return named(group.method, {k: v for k, v in own.items() if k in shown})
+    name = named(group.method, {k: v for k, v in own.items() if k in shown})
+    ablation = recipe_facts.ablation(group.ablation, recipe)
+    return f"{name}, {ablation}" if ablation else name
 
 
 def _traits(group: Group) -> dict[str, Any]:
     measured = {"precision": group.precision, "protocol": group.protocol} if group.runs else {}
-    return {**group.hyper_parameters, **measured}
+    return {**group.hyper_parameters, "split": group.split, **measured}
 
 
 def named(method: str, hyper_parameters: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ DATASETS = {
     "cifar10": {"train_images": 50_000, "test_images": 10_000, "classes": 10, "image_size": 32},
     "digits": {"train_images": 1437, "test_images": 360, "classes": 10, "image_size": 8},
     "folder": {"train_images": 120, "test_images": 0, "classes": 0, "image_size": 32},
+    "stl10": {"train_images": 5000, "test_images": 8000, "classes": 10, "image_size": 96},
 }
 NO_TOTALS = {"images_seen": 0, "train_seconds": 0.0, "evaluate_seconds": 0.0}
 
@@ -38,6 +39,7 @@ class Results:
         recipe_changed: Mapping[str, Any] | None = None,
         dataset: str = "cifar10",
         digest: str = "0123456789abcdef",
+        split: str = "train",
         hyper_parameters: Mapping[str, Any] | None = None,
         changed: Mapping[str, Any] | None = None,
         figures: Mapping[str, float] | None = None,
@@ -53,7 +55,7 @@ class Results:
         epochs = self._epochs(knn, dataset, views, seconds_per_epoch)
         record = records.RunRecord.model_validate(
             {
-                **self._setting(seed, recipe, recipe_changed, dataset, digest),
+                **self._setting(seed, recipe, recipe_changed, dataset, digest, split),
                 "method": {
                     "name": method,
                     "paper": "A. Author, 2020",
@@ -121,9 +123,10 @@ class Results:
         recipe_changed: Mapping[str, Any] | None,
         dataset: str,
         digest: str,
+        split: str = "train",
     ) -> dict[str, Any]:
         used = recipes.resolve(recipes.read(recipe).recipe, recipe_changed or {})
-        facts = {"name": dataset, "digest": digest, "labelled": dataset != "folder"}
+        facts = {"name": dataset, "digest": digest, "labelled": dataset != "folder", "split": split}
         count = len(list(records.runs_folder(self.path).glob("*")))
         return {
             "key": f"{count:08x}" * 8,

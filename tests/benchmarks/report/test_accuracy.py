@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import tables
 from benchmarks.records import read_all
-from benchmarks.report.accuracy import paper_table, plain_table
+from benchmarks.report.accuracy import chapter, paper_table, plain_table
 from benchmarks.report.commands import Commands
 from benchmarks.report.select import compare, planned, read_failures
 
@@ -191,3 +191,133 @@ def test_without_labels_a_failed_run_still_says_why(results):
     table = plain_table(comparison_of(results), COMMANDS)
     assert table.rows[0].remedy == "loss is nan"
     assert len(table.shown) > table.given
+
+
+NO_CROP = {"augmentation.crop_scale": None}
+
+
+@pytest.fixture
+def ablated(results):
+    for seed, (full, without) in enumerate([(50.0, 40.0), (54.0, 42.0)]):
+        results.add("invaspread", [full], seed=seed)
+        results.add("invaspread", [without], seed=seed, recipe_changed=NO_CROP)
+    return comparison_of(results)
+
+
+def test_ablations_are_not_in_table_1(ablated):
+    table = table_1(ablated)
+    assert [r.cells["method"].text for r in table.rows] == [r.published for r in tables.get(1).rows]
+    assert row(table, "Ours").cells["measured"].text == "52.0 ± 2.8"
+
+
+def test_table_7_shows_published_and_measured_changes(ablated):
+    table = paper_table(tables.get(7), ablated, COMMANDS)
+    assert [c.key for c in table.shown][:6] == [
+        "method", "published", "published_change", "measured", "difference", "measured_change",
+    ]  # fmt: skip
+    assert table.given == 3
+    found = row(table, "w/o R")
+    shown = {k: found.cells[k].text for k in ("published_change", "measured", "measured_change")}
+    assert shown == {
+        "published_change": "−27.4",
+        "measured": "41.0 ± 1.4",
+        "measured_change": "−11.0 ± 1.4",
+    }
+    assert found.cells["method"].code == "invaspread, without crop"
+    assert found.data["measured_change"] == -11.0
+    assert found.data["recipe_changed"] == '{"augmentation.crop_scale": null}'
+    assert not {"published_change", "measured_change"} & set(row(table, "Full").cells)
+    assert "w/o R" not in [r.cells["method"].text for r in table.rows if r.best]
+
+
+def test_a_missing_ablation_has_the_command_and_the_papers_change(ablated):
+    table = paper_table(tables.get(7), ablated, COMMANDS)
+    found = row(table, "w/o C")
+    assert found.status == "missing"
+    assert found.remedy == (
+        "bench run --methods invaspread --dataset cifar10 --recipe quick "
+        "--set recipe.augmentation.jitter_probability=0.0 --seeds 2"
+    )
+    assert found.cells["method"].code == "invaspread, without colour jitter"
+    assert found.cells["published_change"].text == "−7.9"
+    assert table.remarks[-1] == (
+        "3 rows are missing; to fill: `bench run --table 7 --recipe quick --seeds 2`"
+    )
+
+
+def test_fewer_seeds_of_an_ablation_are_told_with_its_command(results):
+    for seed in range(2):
+        results.add("invaspread", [50.0], seed=seed)
+    results.add("invaspread", [40.0], recipe_changed=NO_CROP)
+    table = paper_table(tables.get(7), comparison_of(results), COMMANDS)
+    (told,) = [text for text in notes_of(table, row(table, "w/o R")) if "of 2 seeds" in text]
+    assert "--set recipe.augmentation.crop_scale=null --seeds 2`" in told
+
+
+def test_the_authors_scaling_is_a_further_row_of_table_8_only(results):
+    results.add("invaspread", [50.0])
+    results.add("invaspread", [49.0], changed={"negatives": "hard"})
+    results.add("invaspread", [48.0], changed={"negatives": "hard", "scaling": "authors"})
+    first, second = chapter(comparison_of(results), COMMANDS).tables
+    names = [r.cells["method"].text for r in second.rows]
+    assert names == ["Full", "No DA", "Hard", "Easy", ""]
+    variant = second.rows[-1].cells
+    assert variant["method"].code == "invaspread (negatives = hard, scaling = authors)"
+    assert variant["measured_change"].text == "−2.0"
+    assert "" not in [r.cells["method"].text for r in first.rows]
+    assert first.slug == "table-1-quick"
+
+
+def test_a_table_of_which_nothing_was_run_is_named_with_its_command(results, ablated):
+    made = chapter(ablated, COMMANDS).tables
+    assert [table.slug for table in made] == ["table-1-quick", "table-7-quick"]
+    assert made[-1].remarks[-1] == (
+        "Table 8 has not been run with this recipe; to run: "
+        "`bench run --table 8 --recipe quick --seeds 2`"
+    )
+    assert len(chapter(planned("cifar10", "quick"), COMMANDS).tables) == 3
+    assert len(chapter(planned("digits", "digits"), COMMANDS).tables) == 1
+
+
+def test_ablations_alone_have_their_table_only(results):
+    results.add("invaspread", [40.0], recipe_changed=NO_CROP)
+    (table,) = chapter(comparison_of(results), COMMANDS).tables
+    assert table.slug == "table-7-quick"
+    assert [r.status for r in table.rows].count("measured") == 1
+    assert "Tables 1 and 8 have not been run" in table.remarks[-1]
+
+
+@pytest.fixture
+def table_2(results):
+    figures = {"linear": 60.0}
+    results.add("invaspread", [70.0], recipe="stl10", dataset="stl10", figures=figures)
+    results.add("invaspread", [75.0], recipe="stl10", dataset="stl10", split="train+unlabeled")
+    return paper_table(tables.get(2), comparison_of(results), COMMANDS)
+
+
+def test_table_2_has_both_figures_of_each_split(table_2):
+    assert [c.key for c in table_2.shown] == [
+        "method", "published_linear", "published", "measured_linear", "measured",
+        "difference_linear", "difference", "best", "epochs", "seeds", "seconds",
+    ]  # fmt: skip
+    assert table_2.caution == ""
+    small, large = row(table_2, "Ours (5K)"), row(table_2, "Ours (105K)")
+    shown = {k: cell.text for k, cell in small.cells.items() if k in {c.key for c in table_2.shown}}
+    assert shown["measured_linear"] == "60.0"
+    assert shown["difference_linear"] == "−9.5"
+    assert shown["difference"] == "−4.1"
+    assert large.cells["difference"].text == "−6.6"
+    assert "measured_linear" not in large.cells
+    assert small.data["measured_linear"] == 60.0
+    assert (small.data["split"], large.data["split"]) == ("train", "train+unlabeled")
+
+
+def test_quoted_rows_are_marked_and_not_missing(table_2):
+    quoted = [r for r in table_2.rows if r.data["status"] == "quoted"]
+    assert [r.cells["method"].text for r in quoted] == [
+        f"{name} (quoted, other backbone)" for name in ("k-MeansNet", "HMP", "Satck", "Exemplar")
+    ]
+    assert [r.cells["published_linear"].text for r in quoted] == ["60.1", "64.5", "74.3", "75.4"]
+    assert {r.status for r in quoted} == {"measured"}
+    assert any("stacked what-where AE" in text for text in notes_of(table_2, quoted[2]))
+    assert table_2.remarks[-1].startswith("4 rows are missing; to fill: `bench run --table 2 ")

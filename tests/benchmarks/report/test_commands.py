@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cli, recipes
+from benchmarks import cli, recipes, tables
 from benchmarks.hyper_parameters import parse_settings
 from benchmarks.records import read_all
 from benchmarks.report.commands import Commands
@@ -26,14 +26,31 @@ def test_the_command_of_a_row_and_of_a_table():
         "--recipe quick"
     )
     assert COMMANDS.table(quick, 1) == "bench run --table 1 --recipe quick"
+    assert COMMANDS.table(quick, 7, 8) == "bench run --table 7,8 --recipe quick"
+
+
+def test_the_command_of_a_row_that_changes_the_recipe_or_the_split():
+    row = tables.get(7).rows[1]
+    found = COMMANDS.methods(planned("cifar10", "quick"), [row.method], recipe=row.recipe)
+    assert found == (
+        "bench run --methods invaspread --dataset cifar10 --recipe quick "
+        "--set recipe.augmentation.crop_scale=null"
+    )
+    assert parse_settings(parsed(found)["settings"]) == {"recipe": row.recipe}
+    large = COMMANDS.methods(planned("stl10", "quick"), ["nce"], split="train+unlabeled")
+    assert parsed(large)["split"] == "train+unlabeled"
+    small = COMMANDS.methods(planned("stl10", "quick"), ["nce"], split="train")
+    assert parsed(small)["split"] is None
 
 
 def test_the_command_repeats_recipe_changes_seeds_and_folder(results):
     changed = {"epochs": 2, "lr": 0.06, "augmentation.crop_scale": [0.5, 1.0]}
+    ablation = {"augmentation.crop_scale": [0.5, 1.0]}
     for seed in (0, 2):
         results.add("nce", [20.0], seed=seed, recipe="paper", recipe_changed=changed)
     (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    found = parsed(Commands(Path("my results")).methods(comparison, ["nce", "invaspread"]))
+    mine = Commands(Path("my results"))
+    found = parsed(mine.methods(comparison, ["nce", "invaspread"], recipe=ablation))
     assert found["methods"] == "nce,invaspread"
     assert (found["recipe"], found["epochs"], found["seeds"]) == ("paper", 2, 3)
     assert found["results"] == Path("my results")

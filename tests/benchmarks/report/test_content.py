@@ -16,16 +16,22 @@ def content_of(results):
     )
 
 
-def test_without_runs_table_1_and_the_efficiency_table_are_missing_with_commands():
+def test_without_runs_every_table_is_missing_with_its_command():
     content = build([], [], [], Path("elsewhere"))
-    (section,) = content.sections
-    assert [table.slug for table in section.tables] == ["table-1-paper", "efficiency-cifar10-paper"]
-    assert section.plots == ()
-    first, second = content.summary
+    assert [[table.slug for table in section.tables] for section in content.sections] == [
+        ["table-1-paper", "table-7-paper", "table-8-paper", "efficiency-cifar10-paper"],
+        ["table-2-stl10"],
+    ]
+    assert content.pictures == []
+    first, second, third = content.summary
     assert "no finished run in `elsewhere`" in first
     assert "`bench run --results elsewhere`" in first
-    assert "`bench run --table 1 --recipe paper --results elsewhere`" in second
-    assert "`bench run --table 1 --recipe quick --results elsewhere`" in second
+    assert "Tables 1, 7 and 8 have not been run with the paper's recipe" in second
+    assert "`bench run --table 1,7,8 --recipe paper --results elsewhere`" in second
+    assert "`bench run --table 1,7,8 --recipe quick --results elsewhere`" in second
+    assert "Table 2 has not been run with the paper's recipe" in third
+    assert "`bench run --table 2 --recipe stl10 --results elsewhere`" in third
+    assert "quick" not in third
 
 
 def test_table_1_is_there_even_if_only_other_images_were_run(results):
@@ -34,23 +40,38 @@ def test_table_1_is_there_even_if_only_other_images_were_run(results):
     assert [s.title for s in content.sections] == [
         "digits, recipe digits",
         "cifar10, recipe paper: not run yet",
+        "stl10, recipe stl10: not run yet",
     ]
     assert "1 finished run in" in content.summary[0]
-    assert len(content.plots) == 3
+    assert len(content.pictures) == 3
 
 
-@pytest.mark.parametrize(("recipe", "asked"), [("quick", True), ("paper", False)])
-def test_a_missing_reproduction_is_asked_for(results, recipe, asked):
-    results.add("nce", [20.0], recipe=recipe)
-    assert any("not been run" in text for text in content_of(results).summary) is asked
+@pytest.mark.parametrize(
+    ("recipe", "changed", "asked"),
+    [
+        ("quick", {}, "1,7,8"),
+        ("paper", {"epochs": 2}, "1,7,8"),
+        ("paper", {}, "7,8"),
+        ("paper", {"augmentation.flip": 0.0}, "1,8"),
+    ],
+)
+def test_a_missing_reproduction_is_asked_for(results, recipe, changed, asked):
+    results.add("invaspread", [20.0], recipe=recipe, recipe_changed=changed)
+    _, cifar, _ = content_of(results).summary
+    assert f"`bench run --table {asked} --recipe paper`" in cifar
+
+
+def test_a_paper_recipe_of_another_data_set_is_its_own(results):
+    results.add("invaspread", [20.0], recipe="stl10", dataset="stl10")
+    assert not any("--table 2" in text for text in content_of(results).summary)
 
 
 def test_failed_runs_alone_make_a_section_without_plots(results):
     results.fail("nce", "loss is nan")
     content = content_of(results)
     assert "1 failed run" in content.summary[0]
-    assert [s.title for s in content.sections] == ["cifar10, recipe quick"]
-    assert content.plots == []
+    assert content.sections[0].title == "cifar10, recipe quick"
+    assert content.pictures == []
 
 
 def test_the_summary_tells_runs_comparisons_code_and_day(results):
@@ -70,5 +91,5 @@ def test_anchors_and_file_names_are_unique(results):
     results.add("nce", [20.0, 30.0], dataset="digits", recipe="digits")
     content = content_of(results)
     names = [s.anchor for s in content.sections] + [t.slug for t in content.tables]
-    names += [plot.slug for plot in content.plots]
+    names += [picture.slug for picture in content.pictures]
     assert len(names) == len(set(names))

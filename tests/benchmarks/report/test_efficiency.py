@@ -144,3 +144,15 @@ def test_curves_name_each_group(results):
         ["nce", 3.0, 25.0],
     ]
     assert frame["knn_sd"].isna().all()
+
+
+def test_ablations_have_no_curve_and_set_no_target(results):
+    flip = {"augmentation.flip": 0.0}
+    results.add("nce", [20.0, 30.0])
+    results.add("invaspread", [50.0, 70.0], recipe_changed=flip)
+    results.add("triplet", [50.0, 70.0], recipe_changed=flip)
+    comparison = comparison_of(results)
+    assert [group.method for group in efficiency.shown_groups(comparison)] == ["nce"]
+    assert efficiency.curves(comparison)["label"].unique().tolist() == ["nce"]
+    assert efficiency.own_target(comparison) is None
+    assert rows(comparison)["invaspread"].status == "missing"

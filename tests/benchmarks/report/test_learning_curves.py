@@ -6,22 +6,22 @@ import pytest
 
 from benchmarks import tables
 from benchmarks.records import read_all
-from benchmarks.report import figures
+from benchmarks.report import learning_curves, plot_style
 from benchmarks.report.select import compare
 
-EPOCHS, IMAGES, SECONDS = figures.PANELS
+EPOCHS, IMAGES, SECONDS = learning_curves.PANELS
 
 
 def drawn(results, panel=EPOCHS, name="plot"):
     (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    return figures.draw(comparison, panel, name)
+    return learning_curves.draw(comparison, panel, name)
 
 
 def texts(svg):
     return [e.text for e in ET.fromstring(svg).iter() if e.tag.endswith("text")]
 
 
-@pytest.mark.parametrize("panel", figures.PANELS, ids=lambda panel: panel.name)
+@pytest.mark.parametrize("panel", learning_curves.PANELS, ids=lambda panel: panel.name)
 def test_each_panel_is_an_svg_that_names_every_curve(results, panel):
     results.add("random-cnn", [30.0])
     for method in ("nce", "exemplar", "invaspread"):
@@ -42,7 +42,7 @@ def test_labels_do_not_overlap_even_if_all_curves_end_alike(results):
             x, y = re.search(r"translate\(([\d.]+) ([\d.]+)\)|$", e.get("transform") or "").groups()
             places.append(float(y if x else e.get("y")))
     assert len(places) == len(set(methods))
-    assert min(b - a for a, b in itertools.pairwise(sorted(places))) > figures._FONT
+    assert min(b - a for a, b in itertools.pairwise(sorted(places))) > plot_style.FONT
 
 
 def test_drawing_twice_gives_the_same_file(results):
@@ -72,13 +72,13 @@ def test_an_untrained_network_is_a_dashed_level(results):
     results.add("nce", [20.0, 40.0])
     assert "stroke-dasharray" not in drawn(results)
     results.add("random-cnn", [30.0])
-    colour = figures.style("random-cnn")[0].lower()
+    colour = plot_style.style("random-cnn")[0].lower()
     assert re.search(rf"stroke-dasharray[^\"]*stroke: {colour}", drawn(results))
 
 
 def test_only_an_untrained_network_can_be_drawn(results):
     results.add("random-cnn", [30.0])
-    for panel in figures.PANELS:
+    for panel in learning_curves.PANELS:
         assert "random-cnn" in texts(drawn(results, panel))
 
 
@@ -100,11 +100,11 @@ def test_names_are_text_and_never_markup_or_formulas(results):
 
 def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
     names = [row.method for row in tables.get(1).rows]
-    assert set(names) == set(figures.STYLES)
-    styles = [figures.style(name) for name in figures.STYLES]
+    assert set(names) == set(plot_style.STYLES)
+    styles = [plot_style.style(name) for name in plot_style.STYLES]
     assert len({colour for colour, _ in styles}) == len({marker for _, marker in styles}) == 8
-    assert figures.style("a-plug-in") == figures.style("a-plug-in")
-    assert figures.style("a-plug-in") not in styles
+    assert plot_style.style("a-plug-in") == plot_style.style("a-plug-in")
+    assert plot_style.style("a-plug-in") not in styles
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
     ],
 )
 def test_axes_have_units_of_their_size(column, end, unit):
-    assert figures._unit(column, end) == unit
+    assert learning_curves._unit(column, end) == unit

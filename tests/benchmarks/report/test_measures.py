@@ -82,3 +82,11 @@ def test_crossing_at_the_first_evaluation_and_never(results):
     (run,) = group_of(results).runs
     assert measures.crossing(run, 40.0).epoch == 1.0
     assert measures.crossing(run, 56.0) is None
+
+
+def test_several_values_have_an_interval_and_one_has_none():
+    values = [53.0, 54.5, 52.1]
+    reach = 4.302653 * statistics.stdev(values) / np.sqrt(3)  # t with 2 degrees of freedom, 97.5 %
+    found = measures.spread(values)
+    assert found.interval == pytest.approx((found.mean - reach, found.mean + reach), abs=1e-5)
+    assert measures.spread([53.0, None]).interval is None

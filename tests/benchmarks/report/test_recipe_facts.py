@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks import recipes
+from benchmarks import recipes, tables
 from benchmarks.recipes.reader import asdict_recipe
 from benchmarks.report import recipe_facts
 
@@ -38,6 +38,48 @@ def test_every_field_that_trains_otherwise_is_told():
 )
 def test_a_recipe_is_called_by_name_and_changes(name, changed, label):
     assert recipe_facts.label({"name": name}, changed) == label
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, ""),
+        ({"augmentation.crop_scale": None}, "without crop"),
+        ({"augmentation.jitter_probability": 0.0}, "without colour jitter"),
+        ({"augmentation.flip": 0, "augmentation.grayscale": 0}, "without grayscale and flip"),
+        (tables.without(*tables.TRANSFORMS), "without augmentation"),
+        ({"augmentation.hue": 0.1}, "augmentation.hue = 0.1 instead of 0.4"),
+        (
+            {"augmentation.hue": 0.1, "augmentation.flip": 0.0},
+            "without flip, augmentation.hue = 0.1 instead of 0.4",
+        ),
+        ({"augmentation.flip": 1}, "augmentation.flip = 1 instead of 0.5"),
+    ],
+)
+def test_an_ablation_is_told_in_words(changed, words):
+    assert recipe_facts.ablation(changed, used("quick")) == words
+
+
+def test_what_the_recipe_leaves_out_already_is_not_told():
+    crop = {"augmentation.crop_scale": None}
+    assert recipe_facts.ablation(crop, used("digits")) == "without crop"
+    rest = {**crop, "augmentation.jitter_probability": 0.0}
+    assert recipe_facts.ablation(rest, used("digits")) == "without augmentation"
+
+
+def test_the_recipe_of_the_papers_tables_belongs_to_the_data_set():
+    assert [recipe_facts.of_paper(name) for name in ("cifar10", "stl10", "digits")] == [
+        "paper", "stl10", "paper",
+    ]  # fmt: skip
+    assert recipe_facts.differences(used("quick"), "quick") == {}
+
+
+def test_an_augmentation_comes_apart_and_together_again():
+    recipe = used("quick")
+    fields = recipe_facts.augmentation(recipe)
+    assert fields["augmentation.crop_scale"] == [0.2, 1.0]
+    assert recipe_facts.with_augmentation(recipe, fields) == recipe
+    assert recipe_facts.with_augmentation({"name": "mine"}, {}) == {"name": "mine"}
 
 
 @pytest.mark.parametrize(

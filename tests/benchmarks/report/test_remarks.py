@@ -1,14 +1,32 @@
+from benchmarks import tables
 from benchmarks.report import remarks
-from benchmarks.tables import TABLES
 
 
-def test_remarks_belong_to_methods_of_the_paper_and_close_their_code():
-    methods = {row.method for table in TABLES.values() for row in table.rows}
-    assert set(remarks._remarks()["methods"]) <= methods
-    for texts in remarks._remarks()["methods"].values():
-        for text in texts:
-            assert text.count("`") % 2 == 0
-            assert text.endswith(".")
+def texts_of(content):
+    if isinstance(content, str):
+        return [content]
+    inner = content.values() if isinstance(content, dict) else content
+    return [text for part in inner for text in texts_of(part)]
+
+
+def row(number, name):
+    (found,) = [row for row in tables.get(number).rows if row.published == name]
+    return tables.get(number), found
+
+
+def test_remarks_close_their_code_and_end_as_sentences():
+    for text in texts_of(remarks._remarks()):
+        assert text.count("`") % 2 == 0
+        assert text.endswith(".")
+
+
+def test_remarks_belong_to_methods_rows_and_tables_of_the_paper():
+    content = remarks._remarks()
+    methods = {row.method for table in tables.TABLES.values() for row in table.rows}
+    assert set(content["methods"]) <= methods
+    assert set(content["tables"]) <= set(tables.TABLES)
+    for number, rows in content["rows"].items():
+        assert set(rows) <= {row.published for row in tables.get(number).rows}
 
 
 def test_the_head_start_of_the_papers_figures_is_told():
@@ -22,5 +40,25 @@ def test_remarks_on_the_papers_curves_come_only_with_them():
     assert not any("Figure 3" in text for text in measured)
 
 
+def test_a_rows_own_remarks_follow_those_of_its_method():
+    texts = remarks.of_row(*row(1, "NCE"))
+    assert texts[: len(remarks.of_method("nce"))] == remarks.of_method("nce")
+    assert "77.9" in texts[-1]
+    assert not any("77.9" in text for text in remarks.of_row(*row(2, "NCE")))
+    assert any("scaling=authors" in text for text in remarks.of_row(*row(8, "Hard")))
+
+
+def test_a_table_says_how_a_change_is_taken():
+    assert any("seed by seed" in text for text in remarks.of_table(tables.get(7)))
+    assert remarks.of_table(tables.get(1)) == []
+
+
+def test_every_figure_of_retrieval_is_defined():
+    text = " ".join(remarks.retrieval())
+    for name in ("R@K", "mAP@R", "NMI", "NMI (geometric)", "ARI", "Clustering accuracy"):
+        assert name in text
+
+
 def test_a_method_without_remarks_has_none():
     assert remarks.of_method("somebody-elses") == []
+    assert remarks.of_row(*row(2, "HMP")) == []

@@ -1,5 +1,7 @@
 import pytest
 
+from benchmarks import datasets
+from benchmarks.datasets import Digits
 from benchmarks.records import read_all
 from benchmarks.report.select import beyond_recipe, compare, planned, read_failures
 
@@ -134,3 +136,110 @@ def test_a_planned_comparison_has_the_recipe_and_no_runs():
     comparison = planned("cifar10", "quick")
     assert (comparison.recipe["epochs"], comparison.groups, comparison.seeds) == (12, (), 0)
     assert comparison.slug == "quick"
+
+
+def ablate(**fields):
+    return {"recipe_changed": {f"augmentation.{name}": value for name, value in fields.items()}}
+
+
+def test_ablations_stand_in_the_comparison_as_groups_of_their_own(results):
+    results.add("invaspread", [20.0], **ablate(crop_scale=None))
+    for seed in (1, 0):
+        results.add("invaspread", [30.0], seed=seed)
+        results.add("invaspread", [25.0], seed=seed, **ablate(flip=0.0))
+    results.add("nce", [20.0], **ablate(hue=0.1))
+    (comparison,) = comparisons(results)
+    assert labels(comparison) == [
+        "nce, augmentation.hue = 0.1 instead of 0.4",
+        "invaspread",
+        "invaspread, without crop",
+        "invaspread, without flip",
+    ]
+    assert [group.seeds for group in comparison.groups] == [(0,), (0, 1), (0,), (0, 1)]
+    assert [group.label for group in comparison.unablated] == ["invaspread"]
+    assert comparison.groups[2].ablation == {"augmentation.crop_scale": None}
+    assert (comparison.label, comparison.slug, comparison.recipe_changed) == ("quick", "quick", {})
+    assert comparison.recipe["augmentation"]["crop_scale"] == [0.2, 1.0]
+
+
+def test_other_changes_of_the_recipe_still_part_the_ablations(results):
+    results.add("invaspread", [30.0])
+    results.add("invaspread", [20.0], recipe_changed={"epochs": 2, "augmentation.flip": 0.0})
+    results.add("invaspread", [25.0], recipe_changed={"epochs": 2})
+    found = [(c.label, labels(c)) for c in comparisons(results)]
+    assert found == [
+        ("quick", ["invaspread"]),
+        ("quick, epochs = 2 of 12", ["invaspread", "invaspread, without flip"]),
+    ]
+
+
+def test_ablations_alone_are_told_from_the_recipe_of_their_name(results):
+    results.add("invaspread", [20.0], **ablate(crop_scale=None))
+    results.fail("invaspread", "loss is nan", **ablate(flip=0.0))
+    (comparison,) = comparisons(results)
+    assert labels(comparison) == ["invaspread, without crop", "invaspread, without flip"]
+    assert comparison.recipe["augmentation"]["flip"] == 0.5
+    assert comparison.unablated == []
+    assert len(comparison.failures) == 1
+
+
+def rename(folder, name):
+    for file in folder.glob("*.json"):
+        file.write_text(file.read_text().replace('"name": "quick"', f'"name": "{name}"'))
+
+
+def test_of_a_users_recipe_the_runs_themselves_tell_what_is_usual(results):
+    for ablation in (ablate(crop_scale=None), ablate(flip=0.0)):
+        rename(results.add("invaspread", [20.0], **ablation), "mine")
+    (comparison,) = comparisons(results)
+    assert labels(comparison) == ["invaspread, without crop", "invaspread, without flip"]
+    assert comparison.recipe["augmentation"]["crop_scale"] == [0.2, 1.0]
+    rename(results.add("invaspread", [20.0], seed=1, **ablate(hue=0.1)), "own")
+    (alone,) = [c for c in comparisons(results) if c.recipe["name"] == "own"]
+    assert labels(alone) == ["invaspread, augmentation.hue = 0.1"]
+    assert "hue" not in alone.recipe["augmentation"]
+
+
+def test_a_recipe_file_that_was_edited_makes_two_comparisons(results):
+    folders = [results.add("invaspread", [20.0]), results.add("nce", [20.0])]
+    record = folders[1] / "run.json"
+    record.write_text(record.read_text().replace('"flip": 0.5', '"flip": 0.1'))
+    assert [labels(c) for c in comparisons(results)] == [["invaspread"], ["nce"]]
+
+
+def test_a_change_without_effect_is_no_ablation(results):
+    results.add("nce", [20.0], recipe="digits", dataset="digits", **ablate(flip=0.0))
+    (comparison,) = comparisons(results)
+    assert labels(comparison) == ["nce"]
+
+
+def test_variants_are_told_apart_within_an_ablation_only(results):
+    results.add("invaspread", [30.0], hyper_parameters={"negatives": "all"})
+    results.add("invaspread", [20.0], changed={"negatives": "hard"})
+    results.add(
+        "invaspread", [20.0], hyper_parameters={"negatives": "all"}, **ablate(crop_scale=None)
+    )
+    assert labels(comparisons(results)[0]) == [
+        "invaspread (negatives = all)",
+        "invaspread (negatives = hard)",
+        "invaspread, without crop",
+    ]
+
+
+def test_a_failed_ablation_does_not_join_the_unchanged_group(results):
+    results.add("nce", [20.0])
+    results.fail("nce", "loss is nan", seed=1, **ablate(flip=0.0))
+    (comparison,) = comparisons(results)
+    assert [(len(g.runs), len(g.failures)) for g in comparison.groups] == [(1, 0), (0, 1)]
+
+
+def test_splits_of_a_data_set_stand_side_by_side(results, monkeypatch):
+    class Two(Digits):
+        splits = ("train", "train+unlabeled")
+
+    monkeypatch.setitem(datasets._DATASETS, "digits", Two())
+    for split, digest in (("train", "aaaa"), ("train+unlabeled", "bbbb")):
+        results.add("nce", [20.0], recipe="digits", dataset="digits", split=split, digest=digest)
+    results.add("triplet", [20.0], recipe="digits", dataset="digits", digest="aaaa")
+    (comparison,) = comparisons(results)
+    assert labels(comparison) == ["nce (split = train)", "nce (split = train+unlabeled)", "triplet"]

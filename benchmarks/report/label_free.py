@@ -1,0 +1,270 @@
+"""Figures that need no labels, and how well they tell which method is better with labels."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy.stats import spearmanr
+
+from benchmarks.report import measures, recipe_facts
+from benchmarks.report.commands import Commands
+from benchmarks.report.layout import Cell, Chapter, Column, Picture, Table, TableRow
+from benchmarks.report.measures import Spread
+from benchmarks.report.plot_style import FONT, INK, MUTED, WIDTH, as_svg, drawing, style
+from benchmarks.report.select import Comparison, Group
+from benchmarks.report.svg import spread_labels
+
+FEWEST = 4
+"""Methods below which a rank correlation says nothing."""
+METHOD = Column("method", "Method", numeric=False, given=True)
+SEEDS = Column("seeds", "Seeds")
+
+_HEIGHT, _LEFT, _TOP, _BOTTOM, _GAP, _NAMES = 230.0, 30.0, 28.0, 38.0, 20.0, 138.0
+_LINE = 12.5
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A figure of a run's record as tables and pictures show it."""
+
+    key: str
+    """Its name in `record.final.figures`."""
+    title: str
+    short: str = ""
+    decimals: int = 3
+
+    @property
+    def column(self) -> Column:
+        """The column that shows it."""
+        return Column(self.key, self.title, self.short)
+
+    @property
+    def words(self) -> str:
+        """The title inside a sentence, without unit and arrow."""
+        return self.title.lower().split(" (")[0].rstrip(" ↓↑")
+
+    def of(self, group: Group) -> Spread | None:
+        """Return its mean and deviation over the seeds, or None if no run has it."""
+        return measures.side_figure(group, self.key)
+
+    def cell(self, figure: Spread) -> Cell:
+        """Return its mean, with the deviation if there is one."""
+        numbers = [figure.mean] if figure.sd is None else [figure.mean, figure.sd]
+        text = " ± ".join(f"{number:.{self.decimals}f}" for number in numbers)
+        return Cell(text.replace("-", "−"), figure.mean)
+
+
+class _Knn(Quantity):
+    """The headline figure."""
+
+    def of(self, group: Group) -> Spread | None:
+        return measures.final_knn(group)
+
+
+KNN = _Knn("knn", "kNN (%)", decimals=1)
+QUANTITIES = (
+    Quantity("alignment", "Alignment ↓"),
+    Quantity("uniformity", "Uniformity ↓"),
+    Quantity("effective_rank", "Effective rank ↑", "Rank ↑", decimals=1),
+    Quantity("view_agreement", "Agreement of views (%) ↑", "Agreement ↑", decimals=1),
+)
+
+
+def measured_row(
+    group: Group, figures: Mapping[Quantity, Spread], comparison: Comparison
+) -> TableRow:
+    """Return a row of a group's figures, with means and deviations in its plain numbers."""
+    seeds = max(figure.n for figure in figures.values())
+    numbers = {
+        name: value
+        for quantity, figure in figures.items()
+        for name, value in ((quantity.key, figure.mean), (f"{quantity.key}_sd", figure.sd))
+    }
+    return TableRow(
+        cells={
+            METHOD.key: Cell("", code=group.label),
+            **{quantity.key: quantity.cell(figure) for quantity, figure in figures.items()},
+            SEEDS.key: Cell(str(seeds), seeds),
+        },
+        data={
+            "method": group.method,
+            "label": group.label,
+            **numbers,
+            "seeds": seeds,
+            "dataset": comparison.dataset_name,
+            "recipe": comparison.label,
+            "runs": " ".join(run.folder.name for run in group.runs),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A group with those of its figures that are there."""
+
+    group: Group
+    figures: Mapping[Quantity, Spread]
+
+
+def measured(comparison: Comparison) -> list[Measured]:
+    """Return the groups that have at least one figure that needs no labels."""
+    found = []
+    for group in comparison.groups:
+        there = {q: figure for q in QUANTITIES if (figure := q.of(group)) is not None}
+        if there:
+            knn = KNN.of(group)
+            found.append(Measured(group, {KNN: knn, **there} if knn is not None else there))
+    return found
+
+
+def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+    """Return the figures that need no labels beside the one that does."""
+    found = measured(comparison)
+    if not found:
+        return Chapter()
+    slug = recipe_facts.slug(f"label free {comparison.dataset_name} {comparison.slug}")
+    return Chapter(
+        title="Without labels",
+        tables=(_table(comparison, found, slug),),
+        pictures=tuple(
+            _picture(quantity, shown, f"{slug}-{recipe_facts.slug(quantity.key)}")
+            for quantity in QUANTITIES
+            if len(shown := [one for one in found if {KNN, quantity} <= set(one.figures)]) > 1
+        ),
+    )
+
+
+def _table(comparison: Comparison, found: Sequence[Measured], slug: str) -> Table:
+    return Table(
+        slug=slug,
+        caption=f"Figures that need no labels, on {comparison.dataset_name}: "
+        f"recipe {comparison.label}",
+        columns=(METHOD, *(q.column for q in (KNN, *QUANTITIES)), SEEDS),
+        rows=tuple(measured_row(one.group, one.figures, comparison) for one in found),
+        remarks=(
+            "From two augmented views of each of some images. Alignment: mean squared distance "
+            "between the two (Wang and Isola, 2020). Uniformity: log of the mean of "
+            "exp(−2 · squared distance) over pairs of images (likewise). Effective rank: RankMe, "
+            "how many dimensions are in use (Garrido et al., 2023). Agreement of views: share of "
+            "the nearest images that the two views have in common. ↓: lower is better; ↑: higher.",
+            *_prediction(found),
+        ),
+    )
+
+
+def _prediction(found: Sequence[Measured]) -> list[str]:
+    """Say how well each figure orders the methods as the labelled one does."""
+    if not any(KNN in one.figures for one in found):
+        return []
+    return [
+        "Does it order the methods as kNN accuracy does? Spearman's rank correlation: "
+        + "; ".join(_correlation_in_words(found, quantity) for quantity in QUANTITIES)
+        + ". A perfect order is −1 for ↓ and +1 for ↑; with so few methods, values well inside "
+        "say little."
+    ]
+
+
+def _correlation_in_words(found: Sequence[Measured], quantity: Quantity) -> str:
+    points = [
+        (one.figures[quantity].mean, one.figures[KNN].mean)
+        for one in found
+        if {KNN, quantity} <= set(one.figures)
+    ]
+    name, count = f"{quantity.words} {quantity.title[-1]}", f"{len(points)} methods"
+    if len(points) < FEWEST:
+        return f"{name} not given ({len(points)} of at least {FEWEST} methods)"
+    value = rank_correlation(points)
+    if value is None:
+        return f"{name} not defined (all equal, {count})"
+    return f"{name} {round(value, 2) + 0.0:+.2f} ({count})".replace("-", "−")
+
+
+def rank_correlation(points: Sequence[tuple[float, float]]) -> float | None:
+    """Return Spearman's rank correlation, -1 to 1; None if either side has a single value."""
+    first, second = np.transpose(points)
+    if np.ptp(first) == 0.0 or np.ptp(second) == 0.0:
+        return None
+    return float(spearmanr(first, second).statistic)
+
+
+def _picture(quantity: Quantity, shown: Sequence[Measured], slug: str) -> Picture:
+    return Picture(
+        slug=slug,
+        caption=f"kNN accuracy against {quantity.words}",
+        draw=lambda: draw(shown, quantity, slug),
+    )
+
+
+def draw(shown: Sequence[Measured], quantity: Quantity, name: str) -> str:
+    """Return a scatter of kNN accuracy against a figure, a marker a method, as an SVG.
+
+    Args:
+        shown: groups that have both; bars are one standard deviation over seeds.
+        quantity: what kNN accuracy is drawn against.
+        name: prefix of the ids, unique on a page.
+    """
+    labels = [textwrap.wrap(one.group.label, 20, break_on_hyphens=False) for one in shown]
+    height = max(_HEIGHT, _TOP + _BOTTOM + sum(_LINE * len(lines) + 3 for lines in labels))
+    with drawing(name):
+        figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
+        width = WIDTH - _LEFT - _GAP - _NAMES
+        axes = figure.add_axes(
+            (_LEFT / WIDTH, _BOTTOM / height, width / WIDTH, 1 - (_TOP + _BOTTOM) / height)
+        )
+        axes.set_title(KNN.title, loc="left", fontsize=FONT, color=MUTED, pad=9)
+        axes.set_xlabel(quantity.title, labelpad=4)
+        axes.grid(color="#e4e7eb", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(length=3, pad=3)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        for one in shown:
+            _point(axes, one, quantity)
+        _label(axes, shown, quantity, labels)
+        return as_svg(figure, name, f"kNN accuracy against {quantity.words}")
+
+
+def _point(axes: Axes, one: Measured, quantity: Quantity) -> None:
+    colour, marker = style(one.group.method)
+    x, y = one.figures[quantity], one.figures[KNN]
+    axes.errorbar(
+        x.mean,
+        y.mean,
+        xerr=x.sd,
+        yerr=y.sd,
+        fmt=marker or "o",
+        color=colour,
+        markerfacecolor=colour if marker else "white",
+        markersize=7,
+        elinewidth=1,
+        zorder=3,
+    )
+
+
+def _label(
+    axes: Axes, shown: Sequence[Measured], quantity: Quantity, labels: Sequence[Sequence[str]]
+) -> None:
+    """Name each point at the right edge, at its height or moved apart from its neighbours."""
+    axes.margins(0.08)
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    axes.set(xlim=(left, right), ylim=(low, high))
+    frame = axes.get_window_extent()
+    scale = (high - low) / frame.height  # percent a point
+    step = (_GAP - 4) / frame.width * (right - left)
+    wanted = [frame.y0 + (one.figures[KNN].mean - low) / scale for one in shown]
+    heights = [len(lines) * _LINE + 1 for lines in labels]
+    places = spread_labels(wanted, heights, frame.y0 - 4, frame.y1 + 4)
+    for one, lines, place in zip(shown, labels, places, strict=True):
+        level = low + (place - frame.y0) * scale
+        colour, _ = style(one.group.method)
+        x, y = one.figures[quantity].mean, one.figures[KNN].mean
+        axes.plot([x, right, right + step], [y, y, level], color=colour, linewidth=0.8,
+                  alpha=0.45, clip_on=False, zorder=1)  # fmt: skip
+        axes.annotate("\n".join(lines), (right + step, level), xytext=(3, 0), color=INK,
+                      textcoords="offset points", va="center", linespacing=1.1,
+                      annotation_clip=False)  # fmt: skip

@@ -1,0 +1,94 @@
+import pytest
+
+from benchmarks import tables
+from benchmarks.records import read_all
+from benchmarks.report import placing
+from benchmarks.report.select import compare, planned
+
+CROP = {"augmentation.crop_scale": None}
+
+
+def comparison_of(results):
+    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
+    return comparison
+
+
+def rows_filled(number, comparison):
+    found = placing.filled(tables.get(number), comparison)
+    return [row.published for row, groups in found for _ in groups]
+
+
+def further(number, comparison):
+    return [group.label for group in placing.further(tables.get(number), comparison)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "rows"),
+    [
+        ({}, {1: ["Ours"], 7: ["Full"], 8: ["Full"]}),
+        ({"recipe_changed": CROP}, {1: [], 7: ["w/o R"], 8: []}),
+        ({"recipe_changed": {"augmentation.grayscale": 0.0}}, {1: [], 7: ["w/o G"], 8: []}),
+        (
+            {"recipe_changed": {"augmentation.jitter_probability": 0.0}},
+            {1: [], 7: ["w/o C"], 8: []},
+        ),
+        ({"recipe_changed": tables.without(*tables.TRANSFORMS)}, {1: [], 7: [], 8: ["No DA"]}),
+        ({"changed": {"negatives": "hard"}}, {1: [], 7: [], 8: ["Hard"]}),
+        ({"changed": {"negatives": "easy"}, "recipe_changed": CROP}, {1: [], 7: [], 8: []}),
+    ],
+)
+def test_a_run_fills_the_rows_that_ask_for_it(results, setting, rows):
+    results.add("invaspread", [30.0], **setting)
+    comparison = comparison_of(results)
+    assert {number: rows_filled(number, comparison) for number in rows} == rows
+
+
+@pytest.mark.parametrize(
+    ("setting", "table"),
+    [
+        ({"changed": {"temperature": 0.05}}, 1),
+        ({"changed": {"negatives": "hard", "scaling": "authors"}}, 8),
+        ({"recipe_changed": {"augmentation.hue": 0.1}}, 7),
+        ({"changed": {"temperature": 0.05}, "recipe_changed": CROP}, 7),
+        (
+            {
+                "changed": {"scaling": "authors"},
+                "recipe_changed": tables.without(*tables.TRANSFORMS),
+            },
+            8,
+        ),
+    ],
+)
+def test_what_fills_no_row_is_listed_in_the_nearest_table_only(results, setting, table):
+    results.add("invaspread", [30.0], **setting)
+    comparison = comparison_of(results)
+    listed = {number: len(further(number, comparison)) for number in (1, 7, 8)}
+    assert listed == {1: 0, 7: 0, 8: 0, table: 1}
+
+
+def test_another_method_is_listed_in_the_first_table(results):
+    results.add("somebody-elses", [30.0])
+    assert further(1, comparison_of(results)) == ["somebody-elses"]
+    assert further(7, comparison_of(results)) == []
+
+
+def test_rows_of_a_split_take_only_its_runs(results):
+    results.add("invaspread", [30.0], dataset="stl10", split="train+unlabeled")
+    comparison = comparison_of(results)
+    assert rows_filled(2, comparison) == ["Ours (105K)"]
+    assert further(2, comparison) == []
+
+
+def test_a_recipe_that_leaves_a_transform_out_anyway_fills_the_row_with_its_full_run(results):
+    results.add("invaspread", [30.0], recipe="digits")
+    assert rows_filled(7, comparison_of(results)) == ["Full", "w/o G", "w/o F"]
+
+
+def test_a_table_is_begun_by_more_than_the_row_it_shares(results):
+    assert not any(placing.begun(t, planned("cifar10", "quick")) for t in tables.on("cifar10"))
+    results.add("invaspread", [30.0])
+    begun = [t.number for t in tables.on("cifar10") if placing.begun(t, comparison_of(results))]
+    assert begun == [1]
+    results.add("invaspread", [30.0], recipe_changed=CROP)
+    begun = [t.number for t in tables.on("cifar10") if placing.begun(t, comparison_of(results))]
+    assert begun == [1, 7]
