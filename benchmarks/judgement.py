@@ -52,6 +52,8 @@ def judge(trainer: Trainer, embedded: Embedded, data: ImageData) -> Judgement:
     bank, test = data.labelled_bank, data.test
     if embedded.test is None or test is None or bank.labels is None or test.labels is None:
         return Judgement(figures, protocols)
+    if len(np.unique(test.labels)) < 2:  # nothing to tell apart
+        return Judgement(figures, protocols)
     queries = embedded.test
     retrieved = retrieval_figures(queries, test.labels, RECALLS)
     clustered = clustering_figures(queries, test.labels)
@@ -97,6 +99,8 @@ def _similarities(
     figures: dict[str, list[float]] = {}
     frames = []
     for attribute, labels in truth.items():
+        if len(np.unique(labels)) < 2:
+            continue
         positive, negative = similarities.nearest_similarities(queries, labels)
         kind = "similarity" if attribute == "class" else "attribute"
         overlap, auc = (

@@ -57,8 +57,8 @@ _HOW = (
     "not differ."
 )
 _BINNED = (
-    "An AUC of a single attribute that a run did not record is taken from the histogram, whose bins "
-    f"are {BIN_WIDTH:g} wide: coarse where all similarities lie close together."
+    "An AUC of a single attribute that a run did not record is taken from the histogram, whose "
+    f"bins are {BIN_WIDTH:g} wide: coarse where all similarities lie close together."
 )
 
 
