@@ -53,7 +53,7 @@ def _native_bf16(device: torch.device) -> bool:
     return any(getattr(torch.cpu, check, bool)() for check in checks)
 
 
-def describe(device: torch.device, precision: str) -> Environment:
+def describe(device: torch.device, precision: str, compiled: bool = False) -> Environment:
     """Return the facts that a record keeps about this machine and installation."""
     commit, dirty = _git()
     return Environment(
@@ -61,6 +61,7 @@ def describe(device: torch.device, precision: str) -> Environment:
         platform=f"{platform.system()} {platform.machine()}",
         device=_device_name(device),
         precision="bf16" if precision == "bf16" else "fp32",
+        compiled=compiled,
         threads=torch.get_num_threads(),
         packages=_versions(),
         git_commit=commit,

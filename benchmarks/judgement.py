@@ -22,7 +22,7 @@ from evaluation.retrieval import retrieval_figures
 RECALLS = (1, 2, 4, 8)
 VIEWED_IMAGES = 2000
 """Test images of which two views are compared for the figures that need no labels."""
-QUERIES, NEIGHBOURS = 8, 8
+QUERIES, NEIGHBOURS = 6, 6
 """Size of the gallery."""
 
 
@@ -103,12 +103,11 @@ def _similarities(
             continue
         positive, negative = similarities.nearest_similarities(queries, labels)
         kind = "similarity" if attribute == "class" else "attribute"
-        overlap, auc = (
-            similarities.overlap(positive, negative),
-            similarities.auc(positive, negative),
-        )
-        figures.setdefault(f"{kind}_overlap", []).append(overlap)
+        auc = similarities.auc(positive, negative)
+        figures.setdefault(f"{kind}_overlap", []).append(similarities.overlap(positive, negative))
         figures.setdefault(f"{kind}_auc", []).append(auc)
+        if attribute != "class":
+            figures[f"attribute_auc_{attribute}"] = [auc]
         frames.append(_histogram(attribute, positive, negative))
     means = {name: float(np.mean(values)) for name, values in figures.items()}
     return means, pd.concat(frames, ignore_index=True)

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from benchmarks import tables
+from benchmarks.attributes import attributes
 from benchmarks.datasets.base import ImageData
 from benchmarks.errors import BenchError, OutOfTime, UsageProblem, unknown_name
 from benchmarks.hyper_parameters import RECIPE, defaults, resolve
@@ -107,6 +108,7 @@ def make_plan(
     @cache
     def images(image_size: int | None, split: str | None, train_images: int | None) -> ImageData:
         data = read(image_size, split)
+        attributes(data.name, data.classes)  # unknown classes are told now, not after training
         try:
             return replace(data, train=subset(data.train, train_images))
         except ValueError as error:

@@ -86,6 +86,8 @@ class Environment(_Part):
     platform: str
     device: str
     precision: Literal["fp32", "bf16"]
+    compiled: bool = False
+    """Whether torch.compile prepared the encoder for training."""
     threads: int
     packages: dict[str, str]
     git_commit: str | None = None

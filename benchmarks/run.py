@@ -86,6 +86,8 @@ class Workplace:
     progress: Progress
     deadline: float | None = None
     """In seconds of `time.monotonic`; see `Trainer.fit`."""
+    compiled: bool = False
+    """Whether encoders are compiled for training."""
 
     def folder(self, run: Run) -> Path:
         """Return the run's folder."""
@@ -137,7 +139,7 @@ def carry_out(run: Run, place: Workplace) -> records.RunRecord:
 
 
 def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
-    started, environment = datetime.now(UTC), describe(place.device, run.precision)
+    started, environment = datetime.now(UTC), describe(place.device, run.precision, place.compiled)
     checkpoint = _load_checkpoint(run, place, folder)
     trainer = build_trainer(run, place)
     history = pd.DataFrame()
@@ -186,7 +188,16 @@ def build_trainer(run: Run, place: Workplace, kind: type[Trainer] = Trainer) -> 
     method = run.method(encoder, instances=len(images.train), **run.hyper_parameters).to(
         place.device
     )
-    return kind(method, recipe, images, run.seed, place.device, run.precision, place.progress)
+    return kind(
+        method,
+        recipe,
+        images,
+        run.seed,
+        place.device,
+        run.precision,
+        place.progress,
+        compiled=place.compiled,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -205,6 +216,7 @@ def _write_arrays(folder: Path, embedded: Embedded, judgement: Judgement, data: 
     arrays = {"bank": embedded.bank, "bank_labels": data.labelled_bank.labels}
     if data.test is not None:
         arrays |= {"test": embedded.test, "test_labels": data.test.labels}
+    arrays["classes"] = np.asarray(data.classes)
     records.write_embeddings(folder, **{k: v for k, v in arrays.items() if v is not None})
     if judgement.predictions is not None:
         records.write_frame(folder, records.PREDICTIONS, judgement.predictions)

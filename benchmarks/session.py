@@ -42,6 +42,8 @@ class Request:
     plugin: Sequence[Path] = ()
     minutes: float | None = None
     """When to stop, from now on; None: when everything is done."""
+    compiled: bool = False
+    """Whether torch.compile prepares encoders for training."""
 
 
 def run_request(request: Request) -> Outcome:
@@ -67,7 +69,8 @@ def run_request(request: Request) -> Outcome:
     with make_progress(len(runs)) as progress:
         for note in dict.fromkeys(note for run in runs for note in run.data.notes):
             progress.note(note)
-        return carry_out_all(runs, Workplace(request.results, device, progress, deadline))
+        place = Workplace(request.results, device, progress, deadline, request.compiled)
+        return carry_out_all(runs, place)
 
 
 def _images_and_recipe(request: Request) -> tuple[Dataset, Recipe]:

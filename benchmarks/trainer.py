@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ from methods import Batch, Method
 CHECK_EVERY = 20
 """Steps between two looks at the losses: each look waits for the device."""
 EVALUATION_BATCH = 1000
+COMPILER = "inductor"
+"""Backend of torch.compile."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Trainer:
         precision: "bf16" runs the network under autocast; losses stay in fp32.
         progress: is told of steps and epochs.
         stopwatch: is told of phases.
+        compiled: whether torch.compile prepares the encoder for training; evaluation stays eager.
 
     Raises:
         UsageProblem: if a batch is larger than the training set.
@@ -95,9 +98,13 @@ class Trainer:
         precision: str,
         progress: Progress,
         stopwatch: Stopwatch | None = None,
+        compiled: bool = False,
     ) -> None:
         check_batch_size(method, recipe, len(images.train))
         self.method = method.to(memory_format=torch.channels_last)
+        self.compiled = compiled
+        if compiled:
+            method.encoder.compile(backend=COMPILER)
         self.recipe, self.seed, self.progress = recipe, seed, progress
         self.images, self.stopwatch = images, stopwatch or Stopwatch()
         self.device, self.precision = device, precision
@@ -225,6 +232,10 @@ class Trainer:
     def _generator(self, epoch: int, purpose: str, device: torch.device) -> torch.Generator:
         return torch.Generator(device).manual_seed(derive_seed(self.seed, epoch, purpose))
 
+    def _eager(self) -> AbstractContextManager[object]:
+        """Compiled code would be made anew for evaluation, and pass over hooks."""
+        return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
@@ -322,7 +333,7 @@ class Trainer:
         was_training = self.method.training
         self.method.eval()
         try:
-            with torch.no_grad(), self._autocast():
+            with torch.no_grad(), self._autocast(), self._eager():
                 yield
         finally:
             self.method.train(was_training)

@@ -28,7 +28,7 @@ _SIDE = (
     Column("best", "Best epoch (chosen on the test set)", "Best"),
     Column("memory_knn", "Memory-bank kNN", "Memory"),
     Column("pooled_knn", "Pooled-feature kNN", "Pooled"),
-    Column("linear", "Linear classifier", "Linear"),
+    Column("linear", "Linear SVM", "Linear"),
 )
 _EFFORT = (
     Column("epochs", "Epochs"),
@@ -37,6 +37,9 @@ _EFFORT = (
 )
 _LOSS = Column("loss", "Loss, last epoch", "Loss", required=True)
 _SIDE_FIGURES = ("memory_knn", "pooled_knn", "linear", "loss")
+_CAUTION = (
+    "Not the paper's recipe: the difference to the published figure is not a reproduction gap"
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,14 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
         command = commands.table(comparison, *absent)
         text = f"{not_run(absent, 'this recipe')}; to run: `{command}`"
         made[-1] = replace(made[-1], remarks=(*made[-1].remarks, text))
-    return Chapter(tables=tuple(made))
+    return Chapter(tables=(made[0], *map(_cautioned_above, made[1:])))
+
+
+def _cautioned_above(table: Table) -> Table:
+    """Return a table that follows another with the same caution."""
+    if not table.caution:
+        return table
+    return replace(table, caution="", remarks=(f"{_CAUTION}, as above.", *table.remarks))
 
 
 def not_run(numbers: Sequence[int], recipe: str) -> str:
@@ -152,7 +162,9 @@ def _columns(table: tables.Table) -> tuple[Column, ...]:
         published.append(published_change)
         differences.append(measured_change)
     stated = {metric.figure for metric in table.metrics}
-    side = (column for column in _SIDE if column.key not in stated)
+    # With the changes beside it, an ablation is read on one quantity.
+    kept = _SIDE[:1] if table.reference else _SIDE
+    side = (column for column in kept if column.key not in stated)
     return (_METHOD, *published, *measured, *differences, *side, *_EFFORT)
 
 
@@ -338,10 +350,7 @@ def _caution(comparison: Comparison) -> str:
         f"{k} = {recipe_facts.shown(here, k)} (paper: {recipe_facts.shown(there, k)})"
         for k, (here, there) in unlike.items()
     )
-    return (
-        "Not the paper's recipe: the difference to the published figure is not a reproduction gap. "
-        f"What differs: {fields}."
-    )
+    return f"{_CAUTION}. What differs: {fields}."
 
 
 def _missing_rows(

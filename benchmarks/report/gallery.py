@@ -173,7 +173,7 @@ class _Sheet:
         self.gallery = gallery
         self.tiles = np.concatenate([gallery.queries[:, None], gallery.neighbours], axis=1)
         self.rows, self.columns, self.tile_height, self.tile_width = self.tiles.shape[:4]
-        self.gap: int = max(1, round(max(self.tile_height, self.tile_width) / 6))
+        self.gap: int = max(1, round(max(self.tile_height, self.tile_width) / 5))
         self.shape = (
             self.rows * (self.tile_height + self.gap) + self.gap,
             self.columns * (self.tile_width + self.gap) + 2 * self.gap,

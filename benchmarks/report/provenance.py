@@ -67,8 +67,10 @@ def differences(comparison: Comparison) -> str:
 
 
 def device(environment: Environment) -> str:
-    """Return the device's name, and the threads where the processor computes."""
-    return f"{environment.device} ({environment.platform}, {environment.threads} threads)"
+    """Return the device's name, the threads where the processor computes, and if compiled."""
+    compiled = ", compiled" if environment.compiled else ""
+    threads = f"{environment.threads} thread{'s' * (environment.threads > 1)}"
+    return f"{environment.device} ({environment.platform}, {threads}{compiled})"
 
 
 def code(environment: Environment) -> str:

@@ -271,7 +271,12 @@ def _groups(
     for failure in failures:
         _place_failure(groups, failure, _ablation(failure, recipe))
     groups.sort(key=_order)
-    return tuple(replace(group, label=_label(group, groups, recipe)) for group in groups)
+    brief = [_label(group, groups, recipe) for group in groups]
+    labels = [
+        label if brief.count(label) == 1 else _label(group, groups, recipe, in_full=True)
+        for group, label in zip(groups, brief, strict=True)
+    ]
+    return tuple(replace(g, label=label) for g, label in zip(groups, labels, strict=True))
 
 
 def _ablation(facts: _Facts, recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -334,18 +339,37 @@ def beyond_recipe(group: Group, recipe: Mapping[str, Any]) -> dict[str, Any]:
 _MEASURED = {"precision", "protocol"}
 
 
-def _label(group: Group, groups: Sequence[Group], recipe: Mapping[str, Any]) -> str:
-    own = _traits(group)
-    shown = set(beyond_recipe(group, recipe))
+def _label(
+    group: Group, groups: Sequence[Group], recipe: Mapping[str, Any], in_full: bool = False
+) -> str:
+    """Return the method with what was changed and what sets it apart from other groups.
+
+    A default that sets it apart goes without saying, unless the paper's tables state it or it is
+    asked for `in_full`.
+    """
+    own, told = _traits(group), set(beyond_recipe(group, recipe))
+    unsaid = set() if in_full else group.hyper_parameters.keys() - _stated(group)
     for other in groups:
         if (other.method, other.ablation) != (group.method, group.ablation):
             continue
         theirs = _traits(other)
-        comparable = own if other.runs else own.keys() - _MEASURED
-        shown |= {k for k in comparable if own[k] != theirs.get(k)}
-    name = named(group.method, {k: v for k, v in own.items() if k in shown})
+        comparable = own.keys() if other.runs else own.keys() - _MEASURED
+        told |= {k for k in comparable - unsaid if own[k] != theirs.get(k)}
+    name = named(group.method, {k: v for k, v in own.items() if k in told})
     ablation = recipe_facts.ablation(group.ablation, recipe)
     return f"{name}, {ablation}" if ablation else name
+
+
+def _stated(group: Group) -> set[str]:
+    """Return the hyper-parameters that a row of the paper's tables states as the group has them."""
+    return {
+        name
+        for table in tables.TABLES.values()
+        for row in table.rows
+        if row.method == group.method
+        for name, value in row.hyper_parameters.items()
+        if group.hyper_parameters.get(name) == value
+    }
 
 
 def _traits(group: Group) -> dict[str, Any]:

@@ -31,8 +31,8 @@ ENOUGH_SEEDS = 3
 COLUMNS = (
     Column("method", "Method", numeric=False, given=True),
     Column("measured", "Mean over seeds", "Mean", required=True),
-    Column("gap", "Best one minus it", "Best\nminus it"),
-    Column("paired", "Same, seed by seed", "Seed\nby seed"),
+    Column("gap", "Gap to the best", "Gap"),
+    Column("paired", "Gap seed by seed", "Seed\nby seed"),
     Column("p_seeds", "p over seeds", "p over\nseeds"),
     Column("p_images", "p over test images", "p over\nimages"),
     Column("verdict", "The best one is", numeric=False),

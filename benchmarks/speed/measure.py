@@ -121,6 +121,7 @@ def _plain_embedding(run: Run, device: torch.device, budget: float) -> float:
 def _network(run: Run, embed_plain: float, knn: Evaluation, settings: Settings) -> Network:
     rate = training.embedding_rate(run, settings.device, settings.budget)
     encoder = BACKBONES[run.recipe.backbone](run.recipe.embedding_size)
+    eager, compiled, compiling = training.compiled_rate(run, settings.device, settings.budget)
     return Network(
         backbone=run.recipe.backbone,
         precision=run.precision,
@@ -128,4 +129,7 @@ def _network(run: Run, embed_plain: float, knn: Evaluation, settings: Settings) 
         embed_suite=rate,
         embed_plain=embed_plain,
         evaluation=(IMAGES + TEST_IMAGES) / rate + knn.suite,
+        bare=eager,
+        bare_compiled=compiled,
+        compile_seconds=compiling,
     )

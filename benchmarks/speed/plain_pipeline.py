@@ -20,7 +20,7 @@ from benchmarks.recipes import Recipe
 from benchmarks.speed.timing import synchronise
 from methods import Batch, Method
 
-WARM_UP_STEPS = 2
+WARM_UP_STEPS = 1
 Transform = Callable[[Image.Image], Tensor]
 
 

@@ -28,6 +28,11 @@ class Network(_Part):
     """The same with per-image transforms in DataLoader workers, fp32 and eager."""
     evaluation: float
     """Seconds of one evaluation, derived from the embedding rate and the kNN's time."""
+    bare: float
+    """Views a second of two views' forward and backward pass, eager."""
+    bare_compiled: float | None
+    """The same through torch.compile; None where there is no compiler."""
+    compile_seconds: float | None
 
 
 class Training(_Part):
@@ -126,6 +131,7 @@ def markdown(record: SpeedRecord) -> str:
     for network in record.networks:
         rows = [row for row in record.training if row.backbone == network.backbone]
         blocks += [f"## Training, {network.backbone}", _training(rows, network, record)]
+        blocks.append(_compiled(network))
         blocks += [f"Milliseconds of a step's phases, {network.backbone}:", _phases(rows)]
         blocks.append(_epochs(rows, network, record))
     blocks += ["## Evaluator", _evaluation(record)]
@@ -155,6 +161,16 @@ def _training(rows: Sequence[Training], network: Network, record: SpeedRecord) -
             )
             for row in rows
         ),
+    )
+
+
+def _compiled(network: Network) -> str:
+    if network.bare_compiled is None or network.compile_seconds is None:
+        return "torch.compile: no compiler here."
+    return (
+        f"`--compile`: the bare network makes {network.bare_compiled:,.0f} views a second, "
+        f"{network.bare_compiled / network.bare - 1:+.0%} against {network.bare:,.0f} eager in the "
+        f"same minute, after {network.compile_seconds:.0f} s of compiling."
     )
 
 

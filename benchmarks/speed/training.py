@@ -23,7 +23,7 @@ from benchmarks.speed.timing import repeated, seconds
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.trainer import Trainer
 
-ROUNDS = 5
+ROUNDS = 3
 """The suite and the bare network take turns so often; medians are compared."""
 ONCE_AN_EPOCH = "start of epoch"
 EMBEDDED = 2000
@@ -80,6 +80,24 @@ def embedding_rate(run: Run, device: torch.device, budget: float) -> float:
     return EMBEDDED / repeated(trainer.embed_training_images, device, budget)
 
 
+def compiled_rate(
+    run: Run, device: torch.device, budget: float
+) -> tuple[float, float | None, float | None]:
+    """Return the bare network's views a second, eager and compiled, and the seconds to compile.
+
+    The last two are None where compiling fails, for want of a compiler.
+    """
+    bare = _bare(run, device)
+    views = len(bare.images)
+    eager = views / repeated(bare, device, budget)
+    bare.encoder.compile()
+    try:
+        compiling = seconds(bare, device)
+    except Exception:  # which one depends on what is missing, and on torch's version
+        return eager, None, None
+    return eager, views / repeated(bare, device, budget), compiling
+
+
 def suite(run: Run, device: torch.device, budget: float, plain: float) -> Training:
     """Return the suite's figures on one method, side by side with the bare network's.
 
@@ -93,7 +111,7 @@ def suite(run: Run, device: torch.device, budget: float, plain: float) -> Traini
     trainer = excerpt(run, device)
     trainer.stopwatch = Stopwatch(device)
     _lap_at_encoder(trainer)
-    bare = _bare(trainer, run)
+    bare = _bare(run, device)
     trainer.train_epoch(0)  # warm-up
     trainer.steps = max(1, round(budget / (2 * ROUNDS + 1) / seconds(bare, device)))
     phases: dict[str, list[float]] = defaultdict(list)
@@ -135,12 +153,12 @@ def _lap_at_encoder(trainer: Trainer) -> None:
     encoder.register_forward_hook(lambda *_: clock.lap("forward"))
 
 
-def _bare(trainer: Trainer, run: Run) -> Bare:
-    """Return the bare pass of a copy of the network on as many images as a step has."""
+def _bare(run: Run, device: torch.device) -> Bare:
+    """Return the bare pass of the run's network on as many images as a step has."""
     side = run.data.image_size
     shape = run.recipe.batch_size * run.method.views, 3, side, side
-    images = torch.randn(shape, device=trainer.device).to(memory_format=torch.channels_last)
-    encoder = BACKBONES[run.recipe.backbone](run.recipe.embedding_size).to(trainer.device)
+    images = torch.randn(shape, device=device).to(memory_format=torch.channels_last)
+    encoder = BACKBONES[run.recipe.backbone](run.recipe.embedding_size).to(device)
     return Bare(encoder.to(memory_format=torch.channels_last), images, run.precision)
 
 

@@ -51,7 +51,9 @@ main()
 def plan_one(tiny_recipe: Path, name: str, **recipe) -> Run:
     data = datasets.get("digits").load(datasets.default_root())
     settings = {"recipe": recipe}
-    (run,) = make_plan(choose([name]), lambda *_: data, read(str(tiny_recipe)).recipe, 1, settings, "fp32")
+    (run,) = make_plan(
+        choose([name]), lambda *_: data, read(str(tiny_recipe)).recipe, 1, settings, "fp32"
+    )
     return run
 
 

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from benchmarks import trainer as trainer_module
 from benchmarks.augment import Augmentation
 from benchmarks.datasets.base import Split
 from benchmarks.errors import OutOfTime, RunFailed, UsageProblem
@@ -74,12 +75,13 @@ def stores():
     return Stores(train, train, test)
 
 
-def make(stores, method=None, precision="fp32", **fields) -> Trainer:
+def make(stores, method=None, precision="fp32", compiled=False, **fields) -> Trainer:
     defaults = {"name": "t", "epochs": 3, "batch_size": 16, "knn_k": 5, "lr_factors": {2: 0.1}}
     recipe = Recipe(**{**defaults, **fields})
     torch.manual_seed(0)
     method = method or Probe(Encoder(), 50)
-    return Trainer(method, recipe, stores, 0, CPU, precision, PlainProgress(lambda line: None))
+    progress = PlainProgress(lambda line: None)
+    return Trainer(method, recipe, stores, 0, CPU, precision, progress, compiled=compiled)
 
 
 def fit(trainer: Trainer) -> pd.DataFrame:
@@ -258,6 +260,24 @@ def test_two_views_are_drawn_anew_the_same_for_every_recipe(stores):
     assert first.shape == second.shape == (7, 4)  # every third of 20
     assert not np.allclose(first, second)
     assert np.array_equal(first, other)
+
+
+def test_a_compiled_encoder_trains_to_the_same_figures(stores, monkeypatch):
+    """With a backend that only traces; code generation is torch's own affair."""
+    expected = fit(make(stores))
+    compiled, torch_compile = [], torch.compile
+
+    def traced(*arguments, **options):
+        compiled.append(options["backend"])
+        return torch_compile(*arguments, **options)
+
+    monkeypatch.setattr(trainer_module, "COMPILER", "eager")
+    monkeypatch.setattr(torch, "compile", traced)
+    trainer = make(stores, compiled=True)
+    embedded = trainer.fit(pd.DataFrame(), lambda history: None)
+    assert compiled == ["eager"]
+    assert np.allclose(trainer.history[["loss", "knn"]], expected[["loss", "knn"]])
+    assert embedded.bank_pooled.shape == (50, 6)
 
 
 def test_phases_add_up_to_the_epoch(stores):

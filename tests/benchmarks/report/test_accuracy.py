@@ -271,6 +271,9 @@ def test_the_authors_scaling_is_a_further_row_of_table_8_only(results):
 def test_a_table_of_which_nothing_was_run_is_named_with_its_command(results, ablated):
     made = chapter(ablated, COMMANDS).tables
     assert [table.slug for table in made] == ["table-1-quick", "table-7-quick"]
+    assert "What differs" in made[0].caution
+    assert made[1].caution == ""
+    assert "not a reproduction gap, as above." in made[1].remarks[0]
     assert made[-1].remarks[-1] == (
         "Table 8 has not been run with this recipe; to run: "
         "`bench run --table 8 --recipe quick --seeds 2`"

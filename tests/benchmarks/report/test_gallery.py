@@ -108,12 +108,12 @@ def test_pixels_are_those_of_the_data_set(results):
     arrays = made_up()
     add(results, arrays)
     pixels = image(drawn(results))
-    gap = 1  # a sixth of 8 pixels
+    gap = 2  # a fifth of 8 pixels
     for row in range(3):
-        rows = slice(gap + row * 9, gap + row * 9 + 8)
+        rows = slice(gap + row * 10, gap + row * 10 + 8)
         np.testing.assert_array_equal(pixels[rows, gap : gap + 8], arrays["queries"][row])
         for place in range(4):
-            left = 2 * gap + (1 + place) * 9
+            left = 2 * gap + (1 + place) * 10
             np.testing.assert_array_equal(
                 pixels[rows, left : left + 8], arrays["neighbours"][row, place]
             )

@@ -45,8 +45,21 @@ def test_seeds_of_one_configuration_make_a_group(results):
     results.add("invaspread", [30.0], changed={"temperature": 0.05})
     usual, variant = comparisons(results)[0].groups
     assert usual.seeds == (0, 1)
-    assert usual.label == "invaspread (temperature = 0.1)"
+    assert usual.label == "invaspread"
     assert variant.label == "invaspread (temperature = 0.05)"
+
+
+def test_defaults_are_told_where_the_paper_states_them_or_nothing_else_tells_groups_apart(results):
+    results.add("deepcluster", [20.0], hyper_parameters={"clusters": 1000})
+    results.add("deepcluster", [20.0], changed={"clusters": 10})
+    for default in (0.1, 0.07):  # a default that changed between two versions
+        results.add("nce", [20.0], hyper_parameters={"temperature": default})
+    assert labels(comparisons(results)[0]) == [
+        "deepcluster (clusters = 1000)",
+        "deepcluster (clusters = 10)",
+        "nce (temperature = 0.1)",
+        "nce (temperature = 0.07)",
+    ]
 
 
 def test_an_only_variant_is_named_by_what_was_changed(results):
@@ -220,7 +233,7 @@ def test_variants_are_told_apart_within_an_ablation_only(results):
         "invaspread", [20.0], hyper_parameters={"negatives": "all"}, **ablate(crop_scale=None)
     )
     assert labels(comparisons(results)[0]) == [
-        "invaspread (negatives = all)",
+        "invaspread",
         "invaspread (negatives = hard)",
         "invaspread, without crop",
     ]
