@@ -80,6 +80,7 @@ def main() -> None:
 @click.option(
     "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True
 )
+@click.option("--partial", is_flag=True, help="Make do with a part of the data set, and say so.")
 @click.option("--compile", "compiled", is_flag=True,
               help="Train with torch.compile: half a minute a network first, then up to a quarter "
               "faster with narrow ones.")  # fmt: skip

@@ -64,6 +64,8 @@ def judge(trainer: Trainer, embedded: Embedded, data: ImageData) -> Judgement:
         **dict.fromkeys(clustered, "kmeans-10-restarts-on-test"),
         **dict.fromkeys(near, "5-nearest-test-against-test"),
     }
+    if data.unseen:  # the bank's classes are others: neither kNN nor a linear classifier
+        return Judgement(figures, protocols, None, drawn)
     if len(np.unique(bank.labels)) > 1:
         figures["linear"] = linear_accuracy(embedded.bank, bank.labels, queries, test.labels)
         protocols["linear"] = "linear-svm-c1-embedding"

@@ -19,6 +19,7 @@ from benchmarks.hyper_parameters import RECIPE, defaults, resolve
 from benchmarks.images import subset
 from benchmarks.recipes import Recipe
 from benchmarks.recipes import resolve as resolve_recipe
+from benchmarks.records import RECORD
 from benchmarks.run import Run, Workplace, carry_out, finished_record
 from benchmarks.trainer import check_batch_size
 from methods import Method
@@ -61,8 +62,8 @@ def choose(
     """
     wanted = method_names() if list(methods) in ([], ["all"]) else list(dict.fromkeys(methods))
     for name in wanted:
-        if name not in method_names():
-            raise unknown_name("method", name, [*method_names(), "all"])
+        if name not in method_names(labelled=True):
+            raise unknown_name("method", name, [*method_names(labelled=True), "all"])
     if not numbers:
         return [Choice(get_method(name), split=split) for name in wanted]
     choices = [
@@ -134,7 +135,7 @@ def _check_owners(settings: Settings, choices: Sequence[Choice]) -> None:
     for owner in settings:
         if owner == RECIPE or owner in chosen:
             continue
-        if owner in method_names():
+        if owner in method_names(labelled=True):
             raise UsageProblem(f"--set {owner}.…: {owner} is not among the methods of this command")
         raise unknown_name("method in --set", owner, [*method_names(), RECIPE])
 
@@ -236,6 +237,9 @@ def _pass_over(
 ) -> list[Run]:
     busy = []
     for run in runs:
+        if _late(place) and not (place.folder(run) / RECORD).exists():
+            outcome.left.append(run)
+            continue
         try:
             _work_on(run, place, outcome, timeout)
         except Timeout:
@@ -256,8 +260,6 @@ def _work_on(run: Run, place: Workplace, outcome: Outcome, timeout: float) -> No
             outcome.reused.append(run)
             place.progress.run_ended(f"reused: {run.title} ({folder.name})")
             return
-        if _late(place):
-            raise OutOfTime("not started")
         place.progress.run_started(run.title)
         record = carry_out(run, place)
         outcome.done.append(run)

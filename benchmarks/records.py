@@ -61,6 +61,10 @@ class DatasetFacts(_Part):
     """Which of the data set's training splits."""
     bank_images: int | None = None
     """Images that the kNN classifier compares with; None: the training images."""
+    unseen: bool = False
+    """Whether no class of the test images is in the training set."""
+    partial: bool = False
+    """Whether the data set was not there as a whole."""
 
 
 class Final(_Part):

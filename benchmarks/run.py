@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from benchmarks import checkpoints, records
 from benchmarks.backbones import BACKBONES
 from benchmarks.datasets.base import ImageData, Split
 from benchmarks.environment import describe
-from benchmarks.errors import BenchError, RunFailed
+from benchmarks.errors import BenchError, RunFailed, UsageProblem
 from benchmarks.images import ImageStore
 from benchmarks.judgement import Judgement, judge
 from benchmarks.progress import Progress
@@ -73,7 +74,12 @@ class Run:
     @property
     def title(self) -> str:
         """Short name for progress lines."""
-        changes = ", ".join(f"{k}={v}" for k, v in self.changed.items())
+        settings = {
+            **self.changed,
+            **{k: v for k, v in self.recipe_changed.items() if k.startswith("augmentation.")},
+            **({"split": self.data.split} if self.data.split != "train" else {}),
+        }
+        changes = ", ".join(f"{k}={v}" for k, v in settings.items())
         return f"{self.method.name}{f' ({changes})' if changes else ''} s{self.seed}"
 
 
@@ -183,11 +189,13 @@ def build_trainer(run: Run, place: Workplace, kind: type[Trainer] = Trainer) -> 
     images = _stores(data, place.device)
     # Every method of a seed starts from the same encoder, whatever it draws afterwards.
     torch.manual_seed(derive_seed(run.seed, "encoder"))
-    encoder = BACKBONES[recipe.backbone](recipe.embedding_size)
+    normalisation = (data.mean, data.std)
+    encoder = BACKBONES[recipe.backbone](recipe.embedding_size, normalisation=normalisation)
     torch.manual_seed(derive_seed(run.seed, "method"))
-    method = run.method(encoder, instances=len(images.train), **run.hyper_parameters).to(
-        place.device
-    )
+    method = run.method(encoder, instances=len(images.train), **run.hyper_parameters)
+    if method.uses_labels:
+        method.set_labels(_labels(run))
+    method = method.to(place.device)
     return kind(
         method,
         recipe,
@@ -200,6 +208,15 @@ def build_trainer(run: Run, place: Workplace, kind: type[Trainer] = Trainer) -> 
     )
 
 
+def _labels(run: Run) -> Tensor:
+    if run.data.train.labels is None:
+        raise UsageProblem(
+            f"{run.method.name} learns from labels: expected labelled training images, found none; "
+            "choose another method"
+        )
+    return torch.from_numpy(run.data.train.labels)
+
+
 @lru_cache(maxsize=1)
 def _stores(data: ImageData, device: torch.device) -> Stores:
     """Return the images on the device; the runs of a plan use the same ones in turn."""
@@ -209,7 +226,8 @@ def _stores(data: ImageData, device: torch.device) -> Stores:
 
     train = store(data.train)
     bank = train if data.bank is None else store(data.bank)
-    return Stores(train, bank, None if data.test is None else store(data.test))
+    test = None if data.test is None else store(data.test)
+    return Stores(train, bank, test, data.unseen)
 
 
 def _write_arrays(folder: Path, embedded: Embedded, judgement: Judgement, data: ImageData) -> None:

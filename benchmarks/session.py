@@ -42,6 +42,8 @@ class Request:
     plugin: Sequence[Path] = ()
     minutes: float | None = None
     """When to stop, from now on; None: when everything is done."""
+    partial: bool = False
+    """Whether a part of a data set will do, which its records then say."""
     compiled: bool = False
     """Whether torch.compile prepares encoders for training."""
 
@@ -64,7 +66,7 @@ def run_request(request: Request) -> Outcome:
     if device.type == "cpu":
         keep_freed_memory()
     precision = choose_precision(request.precision, device)
-    load = partial(dataset.load, _data_root(dataset, request.data))
+    load = partial(dataset.load, _data_root(dataset, request.data), partial=request.partial)
     runs = make_plan(choices, load, recipe, request.seeds, settings, precision)
     with make_progress(len(runs)) as progress:
         for note in dict.fromkeys(note for run in runs for note in run.data.notes):

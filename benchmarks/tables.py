@@ -122,8 +122,7 @@ _EVERY_TABLE = (
     ),
     Table(
         number=7,
-        title="kNN accuracy (%) on CIFAR-10 without random resized crop (R), grayscale (G), "
-        "colour jitter (C) or flip (F)",
+        title="kNN accuracy (%) on CIFAR-10, one transform left out",
         dataset="cifar10",
         recipe="paper",
         quick="quick",
@@ -138,8 +137,7 @@ _EVERY_TABLE = (
     ),
     Table(
         number=8,
-        title="kNN accuracy (%) on CIFAR-10 without data augmentation (DA), and with only the "
-        "most (hard) or least (easy) similar half of the negatives",
+        title="kNN accuracy (%) on CIFAR-10, by augmentation and negatives",
         dataset="cifar10",
         recipe="paper",
         quick="quick",

@@ -48,11 +48,13 @@ class Stores:
         train: what is learned from.
         bank: what the kNN classifier compares with: the same store as `train`, or a labelled one.
         test: what is classified; None if there is nothing to evaluate on.
+        unseen: whether the test classes are others than the bank's, which cannot vote on them then.
     """
 
     train: ImageStore
     bank: ImageStore
     test: ImageStore | None
+    unseen: bool = False
 
 
 def derive_seed(*parts: object) -> int:
@@ -262,7 +264,7 @@ class Trainer:
     def _knn(self, bank: np.ndarray, queries: np.ndarray | None) -> float:
         bank_labels = self.images.bank.labels
         query_labels = self.images.test.labels if self.images.test is not None else None
-        if queries is None or bank_labels is None or query_labels is None:
+        if self.images.unseen or queries is None or bank_labels is None or query_labels is None:
             return float("nan")
         return knn_accuracy(
             bank,

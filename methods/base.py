@@ -44,6 +44,9 @@ class Method(nn.Module, ABC):
     """Augmented views of each image that one step needs."""
     drop_last: ClassVar[bool] = True
     """Whether the last, smaller batch of an epoch is left out."""
+    uses_labels: ClassVar[bool] = False
+    """Whether it learns from the labels of the training set: an upper bound, always marked as one
+    and never among "all" methods."""
     origin: ClassVar[str]
     """File and class name; set when the method registers."""
 
@@ -69,6 +72,12 @@ class Method(nn.Module, ABC):
         """
 
     # Optional hooks, each with one job.
+
+    def set_labels(self, labels: Tensor) -> None:
+        """Take the (instances,) int64 labels of the training set, in the order of `Batch.index`.
+
+        Called once before training, also before a restart, and only if `uses_labels` is set.
+        """
 
     def epochs(self, planned: int) -> int:
         """Return how many epochs to train when the recipe plans `planned`."""

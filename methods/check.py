@@ -52,6 +52,13 @@ def _check_declaration(method_class: type[Method]) -> None:
         isinstance(views, int) and views >= 1,
         f"{subject}: expected views to be a whole number of at least 1, got {views!r}",
     )
+    takes_labels = method_class.set_labels is not Method.set_labels
+    require(
+        method_class.uses_labels is takes_labels,
+        f"{subject}: expected uses_labels = True with set_labels, and neither without the other; "
+        f"got uses_labels = {method_class.uses_labels!r}, set_labels "
+        f"{'defined' if takes_labels else 'not defined'}",
+    )
 
 
 def _check_signature(method_class: type[Method]) -> None:

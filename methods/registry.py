@@ -88,10 +88,14 @@ def load_file(path: str | Path) -> None:
         raise ValueError(f"plug-in {path}: expected a subclass of methods.Method with a `name`")
 
 
-def names() -> list[str]:
-    """Return the sorted names of all methods."""
+def names(labelled: bool = False) -> list[str]:
+    """Return the sorted names of all methods.
+
+    Args:
+        labelled: also of upper bounds, which learn from labels.
+    """
     discover()
-    return sorted(_classes)
+    return sorted(name for name, cls in _classes.items() if labelled or not cls.uses_labels)
 
 
 def failures() -> dict[str, str]:
@@ -113,5 +117,7 @@ def get(name: str) -> type["Method"]:
         reason = (
             f" The plug-in {name} failed to import: {_failures[name]}." if name in _failures else ""
         )
-        raise ValueError(f"Unknown method {name!r}.{hint}{reason} Known: {', '.join(names())}.")
+        raise ValueError(
+            f"Unknown method {name!r}.{hint}{reason} Known: {', '.join(sorted(_classes))}."
+        )
     return _classes[name]

@@ -1,16 +1,29 @@
 """Data sets by name: each one is a few facts and a reader that returns uint8 arrays."""
 
 from benchmarks.datasets.base import Dataset, ImageData, Split, default_root
+from benchmarks.datasets.cars196 import Cars196
 from benchmarks.datasets.cifar import Cifar10, Cifar100
+from benchmarks.datasets.cub200 import Cub200
 from benchmarks.datasets.digits import Digits
 from benchmarks.datasets.folder import Folder
+from benchmarks.datasets.products import Products
 from benchmarks.datasets.stl10 import Stl10
 from benchmarks.errors import unknown_name
 
 __all__ = ["Dataset", "ImageData", "Split", "default_root", "get", "names"]
 
 _DATASETS: dict[str, Dataset] = {
-    dataset.name: dataset for dataset in (Digits(), Cifar10(), Cifar100(), Stl10(), Folder())
+    dataset.name: dataset
+    for dataset in (
+        Digits(),
+        Cifar10(),
+        Cifar100(),
+        Stl10(),
+        Cub200(),
+        Cars196(),
+        Products(),
+        Folder(),
+    )
 }
 
 

@@ -76,6 +76,9 @@ class ImageData:
         bank: the labelled images that the kNN bank and the linear classifier use when they are not
             those of `train`, which may then be unlabelled.
         split: the name of the training split.
+        unseen: whether the test images are of classes that no training image has, so that they
+            are retrieved from among themselves and never classified by the bank.
+        partial: whether these are fewer images than the data set officially has.
 
     Raises:
         ValueError: the parts do not fit together.
@@ -91,6 +94,8 @@ class ImageData:
     notes: tuple[str, ...] = ()
     bank: Split | None = None
     split: str = DEFAULT_SPLIT
+    unseen: bool = False
+    partial: bool = False
 
     def __post_init__(self) -> None:
         parts = [part for part in (self.train, self.bank, self.test) if part is not None]
@@ -109,6 +114,18 @@ class ImageData:
                     f"labels: expected 0..{len(self.classes) - 1}, "
                     f"got {part.labels.min()}..{part.labels.max()}"
                 )
+        if self.unseen:
+            self._require_unseen_classes()
+
+    def _require_unseen_classes(self) -> None:
+        if self.test is None or self.test.labels is None or self.labelled_bank.labels is None:
+            raise ValueError("unseen: expected labelled training and test images")
+        shared = np.intersect1d(self.labelled_bank.labels, self.test.labels)
+        if len(shared):
+            raise ValueError(
+                f"unseen: expected no class in both training and test images, got {len(shared)} "
+                f"such as {self.classes[shared[0]]}"
+            )
 
     @property
     def image_size(self) -> int:
@@ -128,8 +145,8 @@ class ImageData:
     def facts(self) -> dict[str, Any]:
         """Return what a run's record keeps, ready for JSON; `classes` is their number.
 
-        A run's key is a digest of this, so `split` and `bank_images` are there only when they
-        differ from what every data set had before they existed.
+        A run's key is a digest of this, so `split`, `bank_images`, `unseen` and `partial` are
+        there only when they differ from what every data set had before they existed.
         """
         facts: dict[str, Any] = {
             "name": self.name,
@@ -144,6 +161,7 @@ class ImageData:
             facts["split"] = self.split
         if self.bank is not None:
             facts["bank_images"] = len(self.bank)
+        facts |= {name: True for name in ("unseen", "partial") if getattr(self, name)}
         return facts
 
 
@@ -160,10 +178,16 @@ class Dataset(ABC):
     """What can be trained on; the first is the default."""
     refused_splits: ClassVar[Mapping[str, str]] = {}
     """Parts of the data set that cannot be trained on and evaluated, with the reason."""
+    unseen_classes: ClassVar[bool] = False
+    """Whether the test images are of classes that no training image has."""
 
     @abstractmethod
     def load(
-        self, root: Path, image_size: int | None = None, split: str | None = None
+        self,
+        root: Path,
+        image_size: int | None = None,
+        split: str | None = None,
+        partial: bool = False,
     ) -> ImageData:
         """Read the images below `root`.
 
@@ -171,10 +195,12 @@ class Dataset(ABC):
             root: the folder that holds the data.
             image_size: wanted height and width in pixels; None means the data set's own.
             split: what to train on, one of `splits`; None means the first.
+            partial: take a copy that lacks images of the data set, which is an error otherwise.
 
         Raises:
             DataProblem: the data is missing, incomplete or damaged.
-            UsageProblem: the data set cannot be had in this size, or has no such split.
+            UsageProblem: the data set cannot be had in this size, has no such split, or has no
+                partial form.
         """
 
     @abstractmethod
@@ -201,6 +227,14 @@ class Dataset(ABC):
         if split not in self.splits:
             raise unknown_name(f"split of {self.name}", split, self.splits)
         return split
+
+    def refuse_partial(self, partial: bool) -> None:
+        """Refuse, with a UsageProblem, to take a partial copy of a data set that has none."""
+        if partial:
+            raise UsageProblem(
+                f"Data set {self.name!r} has no partial form. Leave --partial out: it is for "
+                "large data sets of which you have only some classes, such as cub200."
+            )
 
 
 def default_root() -> Path:

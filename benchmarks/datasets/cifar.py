@@ -129,7 +129,11 @@ class Cifar(Dataset):
     facts: ClassVar[CifarFacts]
 
     def load(
-        self, root: Path, image_size: int | None = None, split: str | None = None
+        self,
+        root: Path,
+        image_size: int | None = None,
+        split: str | None = None,
+        partial: bool = False,
     ) -> ImageData:
         """Read the official files, each checked by its MD5.
 
@@ -137,6 +141,7 @@ class Cifar(Dataset):
         without its folder is unpacked once.
         """
         self.training_split(split)
+        self.refuse_partial(partial)
         require_native_size(self.name, IMAGE_SIZE, image_size)
         facts = self.facts
         folder = self._folder(root)

@@ -31,7 +31,11 @@ class Digits(Dataset):
     default_recipe = "digits"
 
     def load(
-        self, root: Path, image_size: int | None = None, split: str | None = None
+        self,
+        root: Path,
+        image_size: int | None = None,
+        split: str | None = None,
+        partial: bool = False,
     ) -> ImageData:
         """Read the digits from scikit-learn; `root` is not used."""
         # Imported here: scikit-learn takes a second, which listing the data sets need not pay.
@@ -39,6 +43,7 @@ class Digits(Dataset):
         from sklearn.model_selection import train_test_split
 
         self.training_split(split)
+        self.refuse_partial(partial)
         require_native_size(self.name, IMAGE_SIZE, image_size)
         digits = load_digits()
         grey = np.rint(digits.images * (255 / BRIGHTEST)).astype(np.uint8)

@@ -6,6 +6,7 @@ import re
 import shutil
 import tarfile
 import time
+import zipfile
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -130,7 +131,7 @@ def exclusive(root: Path, name: str, report: Report = silent) -> Iterator[None]:
 
 @contextmanager
 def unpacked(archive: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside a tar `archive` with its content; removed afterwards.
+    """Yield a temporary folder beside a tar or zip `archive` with its content; removed afterwards.
 
     The caller holds the lock of `archive`'s folder and moves what it wants to keep.
 
@@ -142,9 +143,13 @@ def unpacked(archive: Path) -> Iterator[Path]:
     try:
         folder.mkdir()
         try:
-            with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
-        except (tarfile.TarError, zlib.error, EOFError) as error:
+            if archive.suffix == ".zip":
+                with zipfile.ZipFile(archive) as files:
+                    files.extractall(folder)  # which keeps every name below the folder
+            else:
+                with tarfile.open(archive) as tar:
+                    tar.extractall(folder, filter="data")
+        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise DataProblem(f"{archive} cannot be unpacked: {error}. Delete it.") from error
         yield folder
     finally:

@@ -63,7 +63,11 @@ class Folder(Dataset):
     description = "your own images: --data DIR with DIR/train and DIR/test, DIR/CLASS/*, or DIR/*"
 
     def load(
-        self, root: Path, image_size: int | None = None, split: str | None = None
+        self,
+        root: Path,
+        image_size: int | None = None,
+        split: str | None = None,
+        partial: bool = False,
     ) -> ImageData:
         """Decode every image below `root`, which is the folder itself.
 
@@ -71,6 +75,7 @@ class Folder(Dataset):
         central square is kept. Files that cannot be used are left out and listed in `notes`.
         """
         self.training_split(split)
+        self.refuse_partial(partial)
         side = IMAGE_SIZE if image_size is None else image_size
         if side < SMALLEST_SIDE:
             raise UsageProblem(

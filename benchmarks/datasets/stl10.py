@@ -102,7 +102,11 @@ class Stl10(Dataset):
     )
 
     def load(
-        self, root: Path, image_size: int | None = None, split: str | None = None
+        self,
+        root: Path,
+        image_size: int | None = None,
+        split: str | None = None,
+        partial: bool = False,
     ) -> ImageData:
         """Read the official files, each checked by its size and MD5.
 
@@ -110,6 +114,7 @@ class Stl10(Dataset):
         without its folder is unpacked once. unlabeled_X.bin is only needed where it is used.
         """
         split = self.training_split(split)
+        self.refuse_partial(partial)
         require_native_size(self.name, IMAGE_SIZE, image_size)
         folder = self._folder(root)
         if not folder.is_dir():

@@ -79,6 +79,8 @@ def _files(content: Content, formats: Sequence[str]) -> dict[str, str]:
     if "csv" in formats:
         files |= {f"{table.slug}.csv": _csv(table) for table in content.tables}
         for section in content.sections:
+            if section.comparison is None:
+                continue
             curves = efficiency.curves(section.comparison)
             if len(curves):
                 files[f"curves-{section.anchor}.csv"] = curves.to_csv(index=False)

@@ -6,7 +6,21 @@ from pathlib import Path
 
 from benchmarks import tables
 from benchmarks.records import StoredRun
-from benchmarks.report import accuracy, learning_curves, placing, provenance, recipe_facts, remarks
+from benchmarks.report import (
+    accuracy,
+    embedding_map,
+    gallery,
+    label_free,
+    learning_curves,
+    placing,
+    provenance,
+    ranks,
+    recipe_facts,
+    remarks,
+    retrieval,
+    significance,
+    similarity,
+)
 from benchmarks.report.accuracy import not_run
 from benchmarks.report.commands import Commands
 from benchmarks.report.layout import Chapter, Picture, Table
@@ -17,15 +31,22 @@ TITLE = "Instance discrimination, compared"
 CHAPTERS: tuple[Callable[[Comparison, Commands], Chapter], ...] = (
     accuracy.chapter,
     learning_curves.chapter,
+    significance.chapter,
+    retrieval.chapter,
+    similarity.chapter,
+    label_free.chapter,
+    embedding_map.chapter,
+    gallery.chapter,
 )
 """What is said about a comparison, in order; a chapter with nothing to show is left out."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """All that the report says about one comparison."""
+    """All that the report says about one comparison, or about several."""
 
-    comparison: Comparison
+    comparison: Comparison | None
+    """None for what concerns several."""
     anchor: str
     title: str
     chapters: tuple[Chapter, ...]
@@ -80,9 +101,11 @@ def build(
         for dataset in _datasets()
         if all(c.dataset_name != dataset for c in comparisons)
     ]
+    across = ranks.chapter(comparisons)
+    several = [Section(None, "across", "Across data sets", (across,))] if across else []
     return Content(
         summary=tuple(_summary(runs, failures, comparisons, results, commands)),
-        sections=(*found, *unmade),
+        sections=(*found, *several, *unmade),
         problems=tuple(problems),
     )
 

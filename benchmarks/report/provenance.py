@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from benchmarks.records import Environment, RunRecord
+from benchmarks.records import DatasetFacts, Environment, RunRecord
 from benchmarks.report import recipe_facts
 from benchmarks.report.select import Comparison
 
@@ -16,15 +16,9 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     """Return (what, value) pairs; a comparison without runs has only its recipe."""
     records = [run.record for run in comparison.runs]
     found = [("Recipe", comparison.label), *_recipe(comparison)]
-    data = comparison.dataset
-    if data is not None:
-        found.append(
-            (
-                "Images",
-                f"{data.name}: {data.train_images:,} to train on, {data.test_images:,} to test on, "
-                f"{data.classes} classes, {data.image_size} pixels, digest {data.digest[:12]}",
-            )
-        )
+    sets = [r.dataset for r in records] or ([comparison.dataset] if comparison.dataset else [])
+    if sets:
+        found.append(("Images", "; ".join(dict.fromkeys(map(_images, sets)))))
     if not records:
         return found
     train = sum(record.seconds.train for record in records)
@@ -48,6 +42,15 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     ]
     own = _own_figures(records)
     return [*found, ("Methods' own figures", own)] if own else found
+
+
+def _images(data: DatasetFacts) -> str:
+    split = f", split {data.split}" if data.split != "train" else ""
+    bank = f", {data.bank_images:,} of them labelled" if data.bank_images else ""
+    return (
+        f"{data.name}{split}: {data.train_images:,} to train on{bank}, {data.test_images:,} to "
+        f"test on, {data.classes} classes, {data.image_size} pixels, digest {data.digest[:12]}"
+    )
 
 
 def differences(comparison: Comparison) -> str:
@@ -127,10 +130,10 @@ def _packages(records: Iterable[RunRecord]) -> str:
 
 
 def _own_figures(records: Iterable[RunRecord]) -> str:
-    shown = {"memory_knn", "pooled_knn", "loss"}  # these have columns
+    columns = {"memory_knn", "pooled_knn", "loss"}
     return "; ".join(
         f"{record.method.name} s{record.seed}: {name} = {value:.4g}"
         for record in records
         for name, value in record.final.figures.items()
-        if name not in shown
+        if name not in columns | set(record.protocols)
     )

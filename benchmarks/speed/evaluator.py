@@ -1,8 +1,7 @@
 """The evaluator alone, beside what one would call otherwise."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,20 @@ from evaluation.nearest import kmeans
 from evaluation.retrieval import recall_at_k
 
 ITERATIONS = 20
+NEIGHBOURS = 200
+RECALLS = (1, 10, 100)
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of what the evaluator is timed on: CIFAR-10's kNN, and the Stanford Online Products."""
+
+    bank: int = 50_000
+    queries: int = 10_000
+    clusters: int = 1000
+    products: int = 60_502
+    product_classes: int = 11_316
 
 
 @dataclass(frozen=True)
@@ -33,84 +45,98 @@ class Task:
     share: float = 1.0
     """Of the full size, at which the reference ends in sane time."""
 
-
-def evaluator(device: torch.device, embedding_size: int = 128) -> Iterator[Evaluation]:
-    """Time each part of the evaluator on drawn embeddings, largest size last."""
-    for task in _tasks(_clustered(60_502, embedding_size), device):
-        whole = seconds(lambda task=task: task.suite(1.0), device)  # type: ignore[misc]
-        part = whole
-        if task.share < 1:
-            part = seconds(lambda task=task: task.suite(task.share), device)  # type: ignore[misc]
-        yield Evaluation(
-            task=task.name,
+    def time(self, device: torch.device) -> Evaluation:
+        """Return how long both take."""
+        whole = seconds(lambda: self.suite(1.0), device)
+        part = whole if self.share == 1 else seconds(lambda: self.suite(self.share), device)
+        return Evaluation(
+            task=self.name,
             suite=whole,
-            size=task.size(1.0),
-            reference=task.reference_name,
-            reference_size=task.size(task.share),
+            size=self.size(1.0),
+            reference=self.reference_name,
+            reference_size=self.size(self.share),
             suite_at_reference_size=part,
-            reference_seconds=seconds(lambda task=task: task.reference(task.share), device),  # type: ignore[misc]
+            reference_seconds=seconds(lambda: self.reference(self.share), device),
         )
 
 
-def _clustered(rows: int, width: int) -> Floats:
-    """Return unit rows around 11,316 centres, as embeddings of products are."""
+def evaluator(
+    device: torch.device, embedding_size: int = 128, sizes: Sizes | None = None
+) -> list[Evaluation]:
+    """Time each part of the evaluator on drawn embeddings; the first is the kNN classifier."""
+    sizes = sizes or Sizes()
+    points = _drawn(sizes.products, sizes.product_classes, embedding_size)
+    labels = np.arange(len(points)) % sizes.product_classes
+    tasks = (
+        _knn(points[: sizes.bank], points[-sizes.queries :], device),
+        _recall(points, labels, device),
+        _kmeans(points[: sizes.bank], sizes.clusters, 1.0, device),
+        _kmeans(points, sizes.product_classes, 0.1, device),
+    )
+    return [task.time(device) for task in tasks]
+
+
+def _drawn(rows: int, centres: int, width: int) -> Floats:
+    """Return unit rows around so many centres, as embeddings of products are."""
     generator = np.random.default_rng(0)
-    centres = generator.standard_normal((11_316, width), np.float32)
-    points = centres[generator.integers(len(centres), size=rows)]
+    middles = generator.standard_normal((centres, width), np.float32)
+    points = middles[generator.integers(centres, size=rows)]
     points = points + generator.standard_normal((rows, width), np.float32)
     unit: Floats = points / np.linalg.norm(points, axis=1, keepdims=True)
     return unit
 
 
-def _tasks(points: Floats, device: torch.device) -> list[Task]:
-    bank, queries = points[:50_000], points[50_000:60_000]
-    labels = np.arange(len(points)) % 11_316
-    held = {name: torch.from_numpy(a).to(device) for name, a in (("bank", bank), ("all", points))}
+def _knn(bank: Floats, queries: Floats, device: torch.device) -> Task:
+    labels, held = np.arange(len(bank)) % 10, torch.from_numpy(bank).to(device)
+    return Task(
+        name=f"kNN, k = {NEIGHBOURS}",
+        size=lambda share: f"{len(queries):,} x {len(bank):,}",
+        suite=lambda share: knn_predict(held, labels, queries, NEIGHBOURS),
+        reference=lambda share: _plain_knn(held, labels, queries),
+        reference_name="torch, chunked",
+    )
 
-    def rows(array: Any, share: float) -> Any:
-        return array[: round(len(array) * share)]
 
-    def sklearn_recall(share: float) -> object:
-        some = rows(points, share)
-        found = NearestNeighbors(n_neighbors=101, algorithm="brute").fit(some)
+def _recall(points: Floats, labels: NDArray[np.int64], device: torch.device) -> Task:
+    held = torch.from_numpy(points).to(device)
+
+    def rows(share: float) -> int:
+        return round(len(points) * share)
+
+    def reference(share: float) -> object:
+        some = points[: rows(share)]
+        found = NearestNeighbors(n_neighbors=max(RECALLS) + 1, algorithm="brute").fit(some)
         return found.kneighbors(some, return_distance=False)
 
-    def sklearn_kmeans(some: Floats, clusters: int) -> object:
-        machine = KMeans(clusters, init="random", n_init=1, max_iter=ITERATIONS, tol=0)
-        return machine.fit(some)
+    return Task(
+        name=f"Recall@{', '.join(map(str, RECALLS))}",
+        size=lambda share: f"{rows(share):,} x {rows(share):,}",
+        suite=lambda share: recall_at_k(held[: rows(share)], labels[: rows(share)], RECALLS),
+        reference=reference,
+        reference_name="scikit-learn, brute force",
+        share=0.2,
+    )
 
-    return [
-        Task(
-            "kNN, k = 200",
-            lambda share: f"{round(len(queries) * share):,} x {len(bank):,}",
-            lambda share: knn_predict(held["bank"], labels[:50_000] % 10, rows(queries, share)),
-            lambda share: _plain_knn(held["bank"], labels[:50_000] % 10, rows(queries, share)),
-            "torch, chunked",
+
+def _kmeans(points: Floats, clusters: int, share: float, device: torch.device) -> Task:
+    held = torch.from_numpy(points).to(device)
+
+    def reference(share: float) -> object:
+        machine = KMeans(
+            round(clusters * share), init="random", n_init=1, max_iter=ITERATIONS, tol=0
+        )
+        return machine.fit(points[: round(len(points) * share)])
+
+    return Task(
+        name=f"k-means, {clusters:,} clusters",
+        size=lambda share: f"{round(len(points) * share):,}",
+        suite=lambda share: kmeans(
+            held[: round(len(points) * share)], round(clusters * share), 0, ITERATIONS
         ),
-        Task(
-            "Recall@1, 10, 100",
-            lambda share: f"{round(len(points) * share):,} x {round(len(points) * share):,}",
-            lambda share: recall_at_k(rows(held["all"], share), rows(labels, share), (1, 10, 100)),
-            sklearn_recall,
-            "scikit-learn, brute force",
-            0.2,
-        ),
-        Task(
-            "k-means, 1,000 clusters",
-            lambda share: f"{round(len(bank) * share):,}, {ITERATIONS} iterations",
-            lambda share: kmeans(rows(held["bank"], share), round(1000 * share), 0, ITERATIONS),
-            lambda share: sklearn_kmeans(rows(bank, share), round(1000 * share)),
-            "scikit-learn",
-        ),
-        Task(
-            "k-means, 11,316 clusters",
-            lambda share: f"{round(len(points) * share):,}, {ITERATIONS} iterations",
-            lambda share: kmeans(rows(held["all"], share), round(11_316 * share), 0, ITERATIONS),
-            lambda share: sklearn_kmeans(rows(points, share), round(11_316 * share)),
-            "scikit-learn",
-            0.1,
-        ),
-    ]
+        reference=reference,
+        reference_name=f"scikit-learn, at most {ITERATIONS} iterations",
+        share=share,
+    )
 
 
 def _plain_knn(bank: torch.Tensor, labels: NDArray[np.int64], queries: Floats) -> torch.Tensor:
@@ -119,7 +145,7 @@ def _plain_knn(bank: torch.Tensor, labels: NDArray[np.int64], queries: Floats) -
     classes = int(targets.max()) + 1
     predicted = []
     for chunk in torch.split(torch.from_numpy(queries).to(bank.device), 500):
-        similarities, indices = (chunk @ bank.T).topk(200)
+        similarities, indices = (chunk @ bank.T).topk(NEIGHBOURS)
         votes = F.one_hot(targets[indices], classes) * (similarities / 0.1).exp().unsqueeze(2)
         predicted.append(votes.sum(1).argmax(1))
     return torch.cat(predicted).cpu()

@@ -1,7 +1,7 @@
 """All of `bench speed`, in order."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,13 +15,13 @@ from benchmarks.environment import describe
 from benchmarks.plan import Choice, choose, make_plan
 from benchmarks.run import Run
 from benchmarks.speed import plain_pipeline, training
-from benchmarks.speed.evaluator import evaluator
+from benchmarks.speed.evaluator import Sizes, evaluator
 from benchmarks.speed.limits import flops_per_view, matrix_peak
 from benchmarks.speed.record import Evaluation, Network, SpeedRecord, Training
-from benchmarks.speed.scaling import scaling
+from benchmarks.speed.scaling import INSTANCES, scaling
 
-IMAGES, TEST_IMAGES, SIDE = 50_000, 10_000, 32
-"""CIFAR-10's, filled with noise: what a pixel shows costs no time."""
+SIDE = 32
+"""Pixels; CIFAR-10's."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Settings:
         device: where.
         precision: the suite's; the plain pipeline is always fp32.
         budget: seconds for each rate. A figure takes a step at least, whatever the budget.
+        images: in the training set, which is CIFAR-10's filled with noise.
+        test_images: that an evaluation embeds beside the training set.
+        sizes: of what the evaluator is timed on.
+        instances: numbers of instances that memory methods are timed with.
     """
 
     methods: Sequence[str]
@@ -41,12 +45,16 @@ class Settings:
     device: torch.device
     precision: str
     budget: float = 4.0
+    images: int = 50_000
+    test_images: int = 10_000
+    sizes: Sizes = field(default_factory=Sizes)
+    instances: Sequence[int] = INSTANCES
 
 
 def measure(settings: Settings, say: Callable[[str], None]) -> SpeedRecord:
     """Measure everything and return the record; `say` is told what comes next."""
     started = datetime.now(UTC)
-    device, data = settings.device, _noise()
+    device, data = settings.device, _noise(settings)
     environment = describe(device, settings.precision)
     plans = {name: _plan(settings, name, data) for name in settings.backbones}
     # First the plain pipeline, with memory handled as by default.
@@ -64,7 +72,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> SpeedRecord:
         say(f"suite and bare network: {run.method.name}, {run.recipe.backbone}")
         rows.append(training.suite(run, device, settings.budget, plain[run.key]))
     say("evaluator")
-    evaluation = list(evaluator(device))
+    evaluation = evaluator(device, sizes=settings.sizes)
     networks = [
         _network(runs[0], embed_plain[name], evaluation[0], settings)
         for name, runs in plans.items()
@@ -74,20 +82,27 @@ def measure(settings: Settings, say: Callable[[str], None]) -> SpeedRecord:
     return SpeedRecord(
         environment=environment,
         batch_size=example.batch_size,
-        images=IMAGES,
-        test_images=TEST_IMAGES,
+        images=settings.images,
+        test_images=settings.test_images,
         image_size=SIDE,
         matrix_peak=matrix_peak(device, settings.precision),
         networks=networks,
         training=rows,
         evaluation=evaluation,
-        scaling=scaling(device, example.batch_size, example.embedding_size, settings.budget / 4),
+        scaling=scaling(
+            device,
+            example.batch_size,
+            example.embedding_size,
+            settings.budget / 4,
+            settings.instances,
+        ),
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _noise() -> ImageData:
+def _noise(settings: Settings) -> ImageData:
+    """Return images of noise: what a pixel shows costs no time."""
     generator = np.random.default_rng(0)
 
     def split(count: int) -> Split:
@@ -96,7 +111,9 @@ def _noise() -> ImageData:
 
     third = (0.5, 0.5, 0.5)
     names = tuple(map(str, range(10)))
-    return ImageData("noise", split(IMAGES), split(TEST_IMAGES), names, third, third, "0")
+    return ImageData(
+        "noise", split(settings.images), split(settings.test_images), names, third, third, "0"
+    )
 
 
 def _plan(settings: Settings, backbone: str, data: ImageData) -> list[Run]:
@@ -112,7 +129,7 @@ def _trained(plans: dict[str, list[Run]]) -> Iterator[Run]:
 
 def _plain_embedding(run: Run, device: torch.device, budget: float) -> float:
     trainer = training.excerpt(run, device)
-    transform = plain_pipeline.test_transform(run.data.mean, run.data.std)
+    transform = plain_pipeline.evaluation_transform(run.data.mean, run.data.std)
     views = plain_pipeline.Views(run.data.train.images, transform, 1)
     encoder = trainer.method.encoder.to(memory_format=torch.contiguous_format)
     return plain_pipeline.embedding_rate(encoder, views, 128, device, budget)
@@ -128,7 +145,7 @@ def _network(run: Run, embed_plain: float, knn: Evaluation, settings: Settings) 
         flops_per_view=flops_per_view(encoder, SIDE),
         embed_suite=rate,
         embed_plain=embed_plain,
-        evaluation=(IMAGES + TEST_IMAGES) / rate + knn.suite,
+        evaluation=(settings.images + settings.test_images) / rate + knn.suite,
         bare=eager,
         bare_compiled=compiled,
         compile_seconds=compiling,

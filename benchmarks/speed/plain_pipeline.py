@@ -40,7 +40,7 @@ def training_transform(
     return composed
 
 
-def test_transform(mean: tuple[float, ...], std: tuple[float, ...]) -> Transform:
+def evaluation_transform(mean: tuple[float, ...], std: tuple[float, ...]) -> Transform:
     """Return torchvision's per-image form of the test transform."""
     composed: Transform = transforms.Compose(_last_steps(mean, std))
     return composed

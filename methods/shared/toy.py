@@ -16,11 +16,20 @@ BATCH_SIZE = 32
 
 def toy_images() -> Tensor:
     """Return (1024, 3, 8, 8) smooth images, always the same mixtures of eight patterns."""
-    generator = torch.Generator().manual_seed(0)
-    patterns = torch.randn(8, 3 * 4 * 4, generator=generator)
-    mixture = torch.randn(INSTANCES, 8, generator=generator)
+    patterns, mixture = _parts()
     coarse = (mixture @ patterns).view(INSTANCES, 3, 4, 4)
     return F.interpolate(coarse, scale_factor=2, mode="bilinear")
+
+
+def toy_labels() -> Tensor:
+    """Return (1024,) int64, the pattern that each image has most of."""
+    return _parts()[1].argmax(1)
+
+
+def _parts() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    patterns = torch.randn(8, 3 * 4 * 4, generator=generator)
+    return patterns, torch.randn(INSTANCES, 8, generator=generator)
 
 
 def toy_encoder() -> nn.Module:
@@ -47,13 +56,17 @@ class Trial:
     def __init__(self, method_class: type[Method], hyper_parameters: Mapping[str, Any]) -> None:
         self.images = toy_images()
         self.method = method_class(toy_encoder(), INSTANCES, **hyper_parameters)
+        if method_class.uses_labels:
+            self.method.set_labels(toy_labels())
         self.method.train()
 
     def batch(self, size: int = BATCH_SIZE) -> Batch:
-        """Return the first images, in views that differ by noise."""
-        images = self.images[:size]
+        """Return the first images of an epoch's order, in views that differ by noise."""
+        order = self.method.sample(torch.Generator().manual_seed(0))
+        index = torch.arange(size) if order is None else order[:size]
+        images = self.images[index]
         views = (images + 0.3 * torch.randn_like(images) for _ in range(self.method.views))
-        return Batch(torch.arange(size), tuple(views))
+        return Batch(index, tuple(views))
 
     def embed_all(self) -> Tensor:
         """Return the embeddings of all images, as the trainer hands them to `start_epoch`."""

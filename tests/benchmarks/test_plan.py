@@ -192,6 +192,7 @@ def test_after_the_deadline_finished_runs_are_reused_and_the_others_left(
     assert (outcome.reused, outcome.left) == ([first], [second])
     assert (outcome.done, outcome.failed) == ([], {})
     assert outcome.total == 2
+    assert not place.folder(second).exists()
     assert carry_out_all([first, second], place).done == [second]
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from benchmarks import datasets
 from benchmarks.datasets.cifar import Cifar
+from benchmarks.datasets.products import HEADER
 from benchmarks.datasets.stl10 import FOLDER, FOLDS, Stl10
+from benchmarks.datasets.unseen import Extent, UnseenClasses
 from benchmarks.errors import DataProblem, UsageProblem
 
 RANDOM = np.random.default_rng(0)
@@ -51,6 +54,33 @@ def write_stl10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stl10, "fold_images", 2)
 
 
+def write_unseen(dataset: UnseenClasses, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write eight photos of classes 1 to 4 and the official lists, and tell the reader of them."""
+    facts = dataset.facts
+    folder = root / facts.folder
+    above = "car_ims/" if dataset.name == "cars196" else ""
+    photos = [(number, 1 + number // 2, f"{above}{number}.jpg") for number in range(8)]
+    for _, _, path in photos:
+        file = folder / facts.images / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RANDOM.integers(0, 256, (20, 24, 3), np.uint8)).save(file)
+    if dataset.name == "cub200":
+        (folder / "images.txt").write_text("".join(f"{n} {path}\n" for n, _, path in photos))
+        (folder / "image_class_labels.txt").write_text("".join(f"{n} {c}\n" for n, c, _ in photos))
+        (folder / "classes.txt").write_text("".join(f"{c} bird{c}\n" for c in range(1, 5)))
+    elif dataset.name == "cars196":
+        rows = [{"relative_im_path": path, "class": class_id} for _, class_id, path in photos]
+        names = np.array([f"car{number}" for number in range(1, 5)], object)
+        savemat(folder / "cars_annos.mat", {"annotations": rows, "class_names": names})
+    else:
+        lines = [f"{n} {class_id} 1 {path}\n" for n, class_id, path in photos]
+        for name, part in zip(facts.lists, (lines[:4], lines[4:]), strict=True):
+            (folder / name).write_text("".join([f"{HEADER}\n", *part]))
+    md5 = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in facts.lists}
+    tiny = dataclasses.replace(facts, lists=md5, train=Extent(2, 4), test=Extent(2, 4))
+    monkeypatch.setattr(type(dataset), "facts", tiny)
+
+
 def write_folder(root: Path) -> None:
     for name in ("ape", "bee"):
         (root / name).mkdir()
@@ -70,6 +100,8 @@ def root(dataset, tmp_path, monkeypatch) -> Path:
         write_cifar(dataset, tmp_path, monkeypatch)
     elif isinstance(dataset, Stl10):
         write_stl10(tmp_path, monkeypatch)
+    elif isinstance(dataset, UnseenClasses):
+        write_unseen(dataset, tmp_path, monkeypatch)
     elif dataset.name == "folder":
         write_folder(tmp_path)
     return tmp_path
@@ -138,7 +170,7 @@ def test_the_native_size_may_be_asked_for(dataset, root):
 def test_facts_survive_json(dataset, root):
     facts = dataset.load(root).facts()
     assert json.loads(json.dumps(facts)) == facts
-    assert set(facts) == {
+    expected = {
         "name",
         "digest",
         "train_images",
@@ -147,6 +179,22 @@ def test_facts_survive_json(dataset, root):
         "image_size",
         "labelled",
     }
+    assert set(facts) == expected | ({"unseen"} if dataset.unseen_classes else set())
+
+
+def test_test_classes_are_unseen_as_declared(dataset, root):
+    data = dataset.load(root)
+    assert data.unseen == dataset.unseen_classes
+    shared = np.intersect1d(data.labelled_bank.labels, data.test.labels)
+    assert bool(len(shared)) != dataset.unseen_classes
+
+
+def test_only_data_sets_of_unseen_classes_have_a_partial_form(dataset, root):
+    if dataset.unseen_classes:
+        assert dataset.load(root, partial=True).facts() == dataset.load(root).facts()
+        return
+    with pytest.raises(UsageProblem, match=f"'{dataset.name}' has no partial form"):
+        dataset.load(root, partial=True)
 
 
 def test_fetch_verifies_what_is_there(dataset, root):

@@ -9,7 +9,11 @@ import pytest
 import methods
 from methods.check import check_method
 
-OWN = [name for name in methods.names() if methods.get(name).__module__.startswith("methods.")]
+OWN = [
+    name
+    for name in methods.names(labelled=True)
+    if methods.get(name).__module__.startswith("methods.")
+]
 FREE = {
     "invaspread": [{"temperature": 0.05}],
     "npsoftmax": [{"temperature": 0.05, "momentum": 0.0}],
@@ -17,6 +21,9 @@ FREE = {
     "exemplar": [{"normalise_weights": True, "temperature": 0.1}],
     "triplet": [{"margin": 1.0}],
     "deepcluster": [{"clusters": 10, "iterations": 5, "pca": 4}],
+    "mom": [{"neighbours": 10, "alpha": 0.5, "pool": 5, "hardest": 20}, {"remine": 1}],
+    "lifted": [{"margin": 0.5, "per_class": 8}],
+    "triplet-semihard": [{"margin": 1.0, "per_class": 2}],
 }
 
 

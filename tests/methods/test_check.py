@@ -8,7 +8,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from methods import Method, registry
 from methods.check import MethodCheckError, check_method
-from methods.shared.toy import INSTANCES, Trial
+from methods.shared.toy import INSTANCES, Trial, toy_images, toy_labels
 
 
 @pytest.fixture(autouse=True)
@@ -143,9 +143,18 @@ def counting_embed(self, images):
     return F.normalize(self.encoder(images).float(), dim=1)
 
 
+def forgotten_labels(self, labels):
+    """Do what the base class does, which is not enough."""
+
+
 BROKEN = {
     "no paper": ({"paper": None}, "declaration: expected a class attribute like paper"),
     "no views": ({"views": 0}, "declaration: expected views"),
+    "labels not taken": ({"uses_labels": True}, "declaration: .*set_labels not defined"),
+    "labels not marked": (
+        {"set_labels": forgotten_labels},
+        "declaration: expected uses_labels = True with set_labels",
+    ),
     "positional": ({"__init__": positional}, "constructor: .*weight to be keyword-only"),
     "no default": ({"__init__": without_default}, "constructor: .*weight .* default"),
     "renamed": ({"__init__": renamed}, "constructor: expected __init__.self, encoder, instances"),
@@ -260,6 +269,49 @@ def test_trial_uses_the_overrides_of_a_group():
     frozen, moved = list(trial.method.parameters())[:2]
     assert torch.equal(frozen, first)
     assert not torch.equal(moved, second)
+
+
+def labelled(**members):
+    """Return a method that learns from the labels it is given."""
+
+    def set_labels(self, labels):
+        self.register_buffer("labels", labels)
+
+    def loss(self, batch):
+        logits = self.embed(batch.views[0])[:, :8] * 10
+        return F.cross_entropy(logits, self.labels[batch.index])
+
+    return sound(uses_labels=True, set_labels=set_labels, loss=loss, **members)
+
+
+def test_a_method_that_uses_labels_gets_them():
+    check_method(labelled())
+    method = Trial(labelled(), {}).method
+    assert torch.equal(method.labels, toy_labels())
+
+
+def test_labels_are_kept_from_a_method_that_does_not_use_them():
+    assert not hasattr(Trial(sound(set_labels=None), {}).method, "labels")
+
+
+def test_toy_labels_tell_toy_images_apart():
+    labels, images = toy_labels(), toy_images().flatten(1)
+    assert labels.shape == (INSTANCES,)
+    assert labels.unique().tolist() == list(range(8))
+    means = F.normalize(torch.stack([images[labels == c].mean(0) for c in range(8)]), dim=1)
+    found = (F.normalize(images, dim=1) @ means.T).argmax(1)
+    assert (found == labels).float().mean() > 0.5
+
+
+def test_a_trial_visits_the_first_images_of_the_methods_own_order():
+    def sample(self, generator):
+        return torch.arange(INSTANCES - 1, -1, -1)
+
+    batch = Trial(sound(sample=sample), {}).batch(4)
+    last = [INSTANCES - 1, INSTANCES - 2, INSTANCES - 3, INSTANCES - 4]
+    assert batch.index.tolist() == last
+    torch.testing.assert_close(batch.views[0], toy_images()[last], rtol=0, atol=2)
+    assert Trial(sound(), {}).batch(3).index.tolist() == [0, 1, 2]
 
 
 def test_toy_encoder_has_batch_statistics():

@@ -10,12 +10,14 @@ OWN = {
     "deepcluster",
     "exemplar",
     "invaspread",
+    "mom",
     "nce",
     "npsoftmax",
     "random-cnn",
     "triplet",
     "triplet-hard",
 }
+LABELLED = {"lifted", "triplet-semihard"}
 PLUGIN = """
 from methods import Method
 
@@ -65,7 +67,15 @@ def test_the_suites_methods_are_found_sorted():
     assert methods.names() == sorted(methods.names())
 
 
-@pytest.mark.parametrize("name", sorted(OWN))
+def test_upper_bounds_are_named_only_when_asked_for():
+    assert not set(methods.names()) & LABELLED
+    everything = methods.names(labelled=True)
+    assert set(everything) >= OWN | LABELLED
+    assert everything == sorted(everything)
+    assert all(methods.get(name).uses_labels == (name in LABELLED) for name in OWN | LABELLED)
+
+
+@pytest.mark.parametrize("name", sorted(OWN | LABELLED))
 def test_a_method_has_the_name_of_its_file(name):
     assert methods.get(name).name == name
     assert methods.get(name).__module__ == f"methods.{name.replace('-', '_')}"
@@ -96,7 +106,7 @@ def test_an_unknown_name_gets_near_matches_and_the_known_names(wrong, near):
         methods.get(wrong)
     message = str(raised.value)
     assert near in message.split("?")[0]
-    assert all(name in message for name in OWN)
+    assert all(name in message for name in OWN | LABELLED)
 
 
 def test_a_name_like_no_other_gets_the_known_names_only():

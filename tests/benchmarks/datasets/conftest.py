@@ -1,8 +1,12 @@
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 class Mirror(ThreadingHTTPServer):
@@ -69,3 +73,30 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def annotations() -> Path:
+    """The official lists of CUB-200-2011 and Cars-196, where the project's shared folder is."""
+    beside = Path(__file__).parents[4] / "shared"
+    folder = Path(os.environ.get("INSTBENCH_SHARED", beside)) / "data" / "annotations"
+    if not folder.is_dir():
+        pytest.skip(f"the official lists are not in {folder}; set INSTBENCH_SHARED")
+    return folder
+
+
+def write_photos(folder: Path, paths: list[str]) -> None:
+    """Write small JPEG files of several shapes, each with pixels of its own."""
+    random = np.random.default_rng(0)
+    for number, path in enumerate(paths):
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (3, 2, 3), np.uint8)
+        size = 20 + number % 3, 30 - number % 5
+        Image.fromarray(pixels).resize(size).save(file, "JPEG", quality=95)
+
+
+@pytest.fixture
+def photos():
+    """What writes photographs: photos(folder, paths)."""
+    return write_photos

@@ -96,6 +96,26 @@ def test_a_bank_that_does_not_fit_is_refused(bank, words):
         image_data(Split(IMAGES, None), Split(IMAGES, LABELS), bank=bank)
 
 
+def test_unseen_and_partial_are_facts_only_where_they_are_so():
+    parts = Split(IMAGES[:2], LABELS[:1].repeat(2)), Split(IMAGES[:2], LABELS[1:3])
+    plain = image_data(*parts).facts()
+    assert not {"unseen", "partial"} & set(plain)
+    assert image_data(*parts, unseen=True).facts() == plain | {"unseen": True}
+    assert image_data(*parts, partial=True).facts() == plain | {"partial": True}
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "words"),
+    [
+        (Split(IMAGES, LABELS), Split(IMAGES, LABELS), "training and test images, got 2 such as a"),
+        (Split(IMAGES, LABELS), None, "expected labelled training and test images"),
+    ],
+)
+def test_unseen_classes_are_those_of_no_training_image(train, test, words):
+    with pytest.raises(ValueError, match=words):
+        image_data(train, test, unseen=True)
+
+
 def test_facts_of_unlabelled_data():
     facts = image_data(Split(IMAGES, None), None, ()).facts()
     assert (facts["labelled"], facts["test_images"], facts["classes"]) == (False, 0, 0)
@@ -139,7 +159,7 @@ class Toy(base.Dataset):
     splits = ("small", "large")
     refused_splits: ClassVar = {"none": "it has no labels."}
 
-    def load(self, root, image_size=None, split=None):
+    def load(self, root, image_size=None, split=None, partial=False):
         raise NotImplementedError
 
     def fetch(self, root, report=base.silent):
@@ -166,6 +186,12 @@ def test_other_splits_are_refused(split, words):
         Toy().training_split(split)
 
 
+def test_a_data_set_has_no_partial_form_unless_it_says_so():
+    Toy().refuse_partial(False)
+    with pytest.raises(UsageProblem, match=r"'toy' has no partial form\. Leave --partial out"):
+        Toy().refuse_partial(True)
+
+
 @pytest.mark.parametrize("value", ["", "/data/images", "~/images"])
 def test_default_root(monkeypatch, value):
     monkeypatch.setenv("BENCH_DATA", value)
@@ -174,7 +200,16 @@ def test_default_root(monkeypatch, value):
 
 
 def test_names_and_get():
-    assert datasets.names() == ["cifar10", "cifar100", "digits", "folder", "stl10"]
+    assert datasets.names() == [
+        "cars196",
+        "cifar10",
+        "cifar100",
+        "cub200",
+        "digits",
+        "folder",
+        "products",
+        "stl10",
+    ]
     assert all(datasets.get(name).name == name for name in datasets.names())
     with pytest.raises(UsageProblem, match=r"Unknown data set 'cifar'.*cifar10"):
         datasets.get("cifar")

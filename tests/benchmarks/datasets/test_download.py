@@ -3,6 +3,7 @@ import io
 import re
 import tarfile
 import threading
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -241,5 +242,29 @@ def test_a_truncated_archive_is_named(tmp_path):
     archive = archive_of(tmp_path / "a.tar.gz", {"d/one": BODY})
     archive.write_bytes(archive.read_bytes()[:1000])
     with pytest.raises(DataProblem, match=r"a\.tar\.gz cannot be unpacked"), unpacked(archive):
+        pass
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def zip_of(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_zip_is_unpacked_too(tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {"d/one": b"1", "../evil": b"!"})
+    with unpacked(archive) as folder:
+        assert (folder / "d/one").read_bytes() == b"1"
+        inside = {path for path in tmp_path.rglob("*") if path.is_file()}
+        assert inside == {archive, folder / "d/one", folder / "evil"}
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_a_truncated_zip_is_named(tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {"d/one": BODY})
+    archive.write_bytes(archive.read_bytes()[:1000])
+    with pytest.raises(DataProblem, match=r"a\.zip cannot be unpacked"), unpacked(archive):
         pass
     assert list(tmp_path.iterdir()) == [archive]

@@ -24,7 +24,7 @@ def tables(text):
 
 
 def test_rows_have_as_many_cells_as_the_head(text):
-    assert len(tables(text)) == 3
+    assert len(tables(text)) == 4
     for table in tables(text):
         widths = [len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()]
         assert len(set(widths)) == 1

@@ -103,7 +103,9 @@ def test_the_empty_page_shows_what_is_missing(results):
     html = page_of(results)
     found = outline(html)
     assert "cifar10, recipe paper: not run yet" in found.text
-    assert html.count('class="missing"') == 9 + 5 + 4 + 4 + 6  # Tables 1, 7 and 8, efficiency, Table 2
+    assert (
+        html.count('class="missing"') == 9 + 5 + 4 + 4 + 6
+    )  # Tables 1, 7 and 8, efficiency, Table 2
     assert "--methods deepcluster</span> <span>--set deepcluster.clusters=10</span>" in html
 
 

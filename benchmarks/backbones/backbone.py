@@ -1,0 +1,70 @@
+"""What the suite knows of a backbone before it is built."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from benchmarks.backbones.googlenet import GoogLeNet
+from benchmarks.backbones.weights import Published, load
+from benchmarks.errors import DataProblem, UsageProblem
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network by its name, and what it needs to start.
+
+    Attributes:
+        name: as recipes state it.
+        build: makes the network of an embedding size, with random weights.
+        weights: the pre-trained weights that it must start from; None if it starts from random.
+        remark: why its figures do not compare with published ones; empty if they do.
+    """
+
+    name: str
+    build: Callable[[int], nn.Module]
+    weights: Published | None = None
+    remark: str = ""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether its figures compare with published ones."""
+        return not self.remark
+
+    def __call__(
+        self,
+        embedding_size: int,
+        weights: Path | None = None,
+        normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
+    ) -> nn.Module:
+        """Return the network as a run starts from it.
+
+        Of a pre-trained network only the `head` is random.
+
+        Args:
+            embedding_size: d.
+            weights: the file of pre-trained weights.
+            normalisation: mean and standard deviation of red, green and blue that the images are
+                normalised with; None means ImageNet's. Only pre-trained networks need to know.
+
+        Raises:
+            DataProblem: the weights are missing, damaged or of another network.
+            UsageProblem: weights are given to a network that starts from random ones.
+        """
+        if self.weights is None and weights is not None:
+            raise UsageProblem(
+                f"backbone {self.name}: expected no --weights, as it starts from random ones, "
+                f"found {weights}; leave the option out or choose a pre-trained backbone"
+            )
+        if self.weights is not None and weights is None:
+            raise DataProblem(
+                f"backbone {self.name} starts from pre-trained weights, and none are given. "
+                f"{self.weights.remedy}."
+            )
+        network = self.build(embedding_size)
+        if isinstance(network, GoogLeNet) and normalisation is not None:
+            network.pixels.set_normalisation(*normalisation)
+        if self.weights is not None and weights is not None:
+            load(network.get_submodule("trunk"), weights, self.weights)
+        return network

@@ -1,0 +1,351 @@
+"""What data sets share whose test classes are not among the training classes.
+
+Their lists name the images and the classes, which are numbered from 1: the first are for training,
+the others for testing. Large photographs are resized once, into a memory-mapped cache.
+"""
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.datasets.base import Dataset, ImageData, Report, Split, silent
+from benchmarks.datasets.cache import fits_in_memory, open_images
+from benchmarks.datasets.download import download, exclusive, md5_of, unpacked, verify
+from benchmarks.datasets.photos import RESIZE, decoder, shown, some
+from benchmarks.errors import DataProblem, UsageProblem
+
+IMAGE_SIZE = 256
+SMALLEST_SIDE = 8
+FEWEST_CLASSES = 2
+"""Of either part: in one class there is nothing to tell apart."""
+# Of ImageNet, for the networks that these data sets are usually begun with.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+class Photo(NamedTuple):
+    """A listed image: its path below the folder of images, and its class, counted from 1."""
+
+    path: str
+    class_id: int
+
+
+class Extent(NamedTuple):
+    """How large a part of a data set is."""
+
+    classes: int
+    images: int
+
+
+class Parts(NamedTuple):
+    """How much there is to train on and to test on."""
+
+    train: Extent
+    test: Extent
+
+    def __str__(self) -> str:
+        train, test = (f"{part.images:,} images of {part.classes:,} classes" for part in self)
+        return f"{train} to train on and {test} to test on"
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What the lists of a copy say: its images in their order, and a name for each class."""
+
+    photos: Sequence[Photo]
+    names: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class UnseenFacts:
+    """What identifies an official data set and says how to get and read it.
+
+    Attributes:
+        folder: where its files lie, below the folder of all data sets.
+        lists: MD5 by file name, relative to `folder`; None where the official one is not known.
+        images: the folder that listed paths start from, relative to `folder`.
+        archive: the archive's file name.
+        archive_md5: its digest.
+        archive_size: its size in bytes.
+        archive_holds: the folder that unpacking makes, relative to `folder`; "" for itself.
+        mirrors: where the archive can be had, in the order in which they are tried.
+        source: where to look for it; part of the messages.
+        train: classes and images for training; classes are numbered from 1.
+        test: likewise for testing; their numbers go on behind those for training.
+    """
+
+    folder: str
+    lists: Mapping[str, str | None]
+    images: str
+    archive: str
+    archive_md5: str
+    archive_size: int
+    archive_holds: str
+    mirrors: tuple[str, ...]
+    source: str
+    train: Extent
+    test: Extent
+
+
+class UnseenClasses(Dataset):
+    """A reader of photographs whose test classes are new; a subclass states facts and lists.
+
+    Images become RGB and are resized to a square, whatever their aspect ratio, into
+    `<name>-<size>.npy` beside the lists. That file is mapped, or read into memory if it takes at
+    most half of what is free (`cache.fits_in_memory`).
+    """
+
+    unseen_classes = True
+    facts: ClassVar[UnseenFacts]
+
+    @abstractmethod
+    def read_lists(self, folder: Path) -> Lists:
+        """Read the official lists in `folder`.
+
+        Raises:
+            DataProblem: one is missing or not in the official format.
+        """
+
+    def load(
+        self,
+        root: Path,
+        image_size: int | None = None,
+        split: str | None = None,
+        partial: bool = False,
+    ) -> ImageData:
+        """Read the images that the lists name, resized once to 256 x 256 or `image_size`.
+
+        `root` holds the official folder or archive, or is the official folder. An archive without
+        its folder is unpacked once. Labels count the classes that are present, those for training
+        first.
+        """
+        self.training_split(split)
+        side = IMAGE_SIZE if image_size is None else image_size
+        if side < SMALLEST_SIDE:
+            raise UsageProblem(f"Image size: expected at least {SMALLEST_SIDE} pixels, got {side}.")
+        folder = self._folder(root)
+        if not self._unpacked(folder).is_dir():
+            self._unpack_found(root, folder)
+        lists, note = self._listed(folder, root, partial)
+        digest = self._digest(folder, lists.photos)
+        images = self._images(folder, lists.photos, side, digest)
+        ids = np.array([photo.class_id for photo in lists.photos])
+        present, labels = np.unique(ids, return_inverse=True)
+        train = int((ids <= self.facts.train.classes).sum())
+        return ImageData(
+            self.name,
+            Split(images[:train], labels[:train].astype(np.int64)),
+            Split(images[train:], labels[train:].astype(np.int64)),
+            tuple(lists.names[class_id] for class_id in present.tolist()),
+            MEAN,
+            STD,
+            digest,
+            (note,) if note else (),
+            unseen=True,
+            partial=note is not None,
+        )
+
+    def fetch(self, root: Path, report: Report = silent) -> None:
+        """Download and unpack the official archive unless it is here, and decode every image."""
+        folder = self._folder(root)
+        if not self._unpacked(folder).is_dir():
+            self._bring(root, folder, report)
+        lists, _ = self._listed(folder, root, partial=False)
+        self._digest(folder, lists.photos)
+        total = len(lists.photos)
+        with shown(f"{self.name}: images verified") as (_, progress):
+            scratch = np.empty((total, SMALLEST_SIDE, SMALLEST_SIDE, 3), np.uint8)
+            decoder(self._paths(folder, lists.photos), progress)(scratch, 0)
+        report(f"{self.name}: all {total:,} images are whole in {folder}")
+
+    def _folder(self, root: Path) -> Path:
+        """Return where the official files are or belong: `root` itself or a folder in it."""
+        facts = self.facts
+        is_root = root.name == facts.folder or any((root / name).is_file() for name in facts.lists)
+        return root if is_root else root / facts.folder
+
+    def _unpacked(self, folder: Path) -> Path:
+        """Return the folder that unpacking the archive makes."""
+        return folder / self.facts.archive_holds
+
+    def _archive(self, folder: Path) -> Path:
+        return self._unpacked(folder).parent / self.facts.archive
+
+    def _paths(self, folder: Path, photos: Sequence[Photo]) -> list[Path]:
+        return [folder / self.facts.images / photo.path for photo in photos]
+
+    def _remedy(self, folder: Path, root: Path) -> str:
+        if not self.facts.mirrors:
+            return f"bring the official files. {self.facts.source}"
+        return (
+            f"move {self._unpacked(folder)} away and run `bench data {self.name} --data {root}`. "
+            f"{self.facts.source}"
+        )
+
+    def _absent(self, root: Path, folder: Path) -> DataProblem:
+        command = f"Run `bench data {self.name} --data {root}`, or put"
+        return DataProblem(
+            f"{self.name} is not here: looked for {self._unpacked(folder)} and "
+            f"{self._archive(folder)}. {command if self.facts.mirrors else 'Put'} the official "
+            f"files there. {self.facts.source}"
+        )
+
+    def _unpack_found(self, root: Path, folder: Path) -> None:
+        """Unpack the archive that the user put where it belongs."""
+        if not self._archive(folder).is_file():
+            raise self._absent(root, folder)
+        with exclusive(root, self.name):
+            if not self._unpacked(folder).is_dir():
+                self._unpack(folder)
+
+    def _bring(self, root: Path, folder: Path, report: Report) -> None:
+        """Unpack the archive, downloaded if it can be."""
+        facts, archive = self.facts, self._archive(folder)
+        if not facts.mirrors and not archive.is_file():
+            raise self._absent(root, folder)
+        with exclusive(root, self.name, report):
+            # Another process may have brought it while this one waited.
+            if self._unpacked(folder).is_dir():
+                return
+            report(f"{self.name}: not unpacked in {root} yet")
+            if facts.mirrors:
+                download(facts.mirrors, archive, facts.archive_md5, facts.archive_size, report)
+            self._unpack(folder)
+
+    def _unpack(self, folder: Path) -> None:
+        archive, target = self._archive(folder), self._unpacked(folder)
+        verify(archive, self.facts.archive_md5, "bring the official one")
+        with unpacked(archive) as fresh:
+            (fresh / target.name).rename(target)
+
+    def _listed(self, folder: Path, root: Path, partial: bool) -> tuple[Lists, str | None]:
+        """Return the lists, photos for training first, and a note if they are not all."""
+        facts, remedy = self.facts, self._remedy(folder, root)
+        for name in facts.lists:
+            if not (folder / name).is_file():
+                raise DataProblem(f"{folder / name} is missing. To repair, {remedy}")
+        lists = self.read_lists(folder)
+        whole = Parts(facts.train, facts.test)
+        if flaw := _flaw(lists, whole):
+            raise DataProblem(f"The lists in {folder} are broken: {flaw}. To repair, {remedy}")
+        border = facts.train.classes
+        photos = sorted(lists.photos, key=lambda photo: photo.class_id > border)
+        lists, found = Lists(photos, lists.names), parts_of(photos, border)
+        altered = {
+            name for name, md5 in facts.lists.items() if md5 not in (None, md5_of(folder / name))
+        }
+        if found == whole and not altered:
+            return lists, None
+        lacks = f"expected {whole}, found {found}"
+        if found == whole:
+            lacks = f"its numbers are right, but not the MD5 of {some(sorted(altered))}"
+        if not partial:
+            raise DataProblem(
+                f"{folder} is not the whole of {self.name}: {lacks}. To use it as it is, give "
+                f"--partial, which every record will say; for all of it, {remedy}"
+            )
+        return lists, f"{self.name} is a partial copy, not for figures to publish: {lacks}"
+
+    def _digest(self, folder: Path, photos: Sequence[Photo]) -> str:
+        """Return the SHA-256 over classes, paths and file sizes.
+
+        Raises:
+            DataProblem: listed images are absent.
+        """
+        sizes, absent = [], []
+        for photo, path in zip(photos, self._paths(folder, photos), strict=True):
+            try:
+                sizes.append(path.stat().st_size)
+            except OSError:
+                absent.append(photo.path)
+        if absent:
+            raise DataProblem(
+                f"{folder / self.facts.images}: {len(absent):,} of {len(photos):,} listed images "
+                f"are absent: {some(absent)}. Bring them; or, for a partial copy, take them out "
+                f"of {', '.join(self.facts.lists)}."
+            )
+        content = json.dumps([self.name, photos, sizes])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def _images(
+        self, folder: Path, photos: Sequence[Photo], side: int, digest: str
+    ) -> NDArray[np.uint8]:
+        """Return the (n, side, side, 3) images from the cache, which is built if need be."""
+        path = folder / f"{self.name}-{side}.npy"
+        with shown(f"{self.name}: images resized into {path}") as (report, progress):
+            images = open_images(
+                path,
+                (len(photos), side, side, 3),
+                {"digest": digest, "image_size": side, "resize": RESIZE},
+                decoder(self._paths(folder, photos), progress),
+                report,
+            )
+        return np.array(images) if fits_in_memory(images.nbytes) else images
+
+
+def read_table(path: Path, *kinds: type[int] | type[str], header: str = "") -> list[Any]:
+    """Return the rows of a list as tuples; the last word of a line may contain spaces.
+
+    Args:
+        path: a text file with a row a line.
+        kinds: what each word of a row is.
+        header: the first line, if it holds no row.
+
+    Raises:
+        DataProblem: the file cannot be read, or a line is not as said above.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataProblem(f"{path} cannot be read: {error}.") from error
+    if header and (not lines or lines[0].split() != header.split()):
+        found = repr(lines[0][:80]) if lines else "nothing"
+        raise DataProblem(f"{path}, line 1: expected {header!r}, found {found}.")
+    rows = []
+    for number, line in enumerate(lines, 1):
+        words = line.strip().split(maxsplit=len(kinds) - 1)
+        if not words or (header and number == 1):
+            continue
+        try:
+            rows.append(tuple(kind(word) for kind, word in zip(kinds, words, strict=True)))
+        except ValueError:
+            wanted = " and ".join("a number" if kind is int else "a name" for kind in kinds)
+            raise DataProblem(
+                f"{path}, line {number}: expected {wanted}, found {line[:80]!r}."
+            ) from None
+    return rows
+
+
+def _flaw(lists: Lists, whole: Parts) -> str | None:
+    """Return why lists cannot be used, whole or in part, or None if they can."""
+    ids = {photo.class_id for photo in lists.photos}
+    classes = whole.train.classes + whole.test.classes
+    if strange := sorted(ids - set(range(1, classes + 1))):
+        return f"expected classes 1..{classes:,}, found {some(map(str, strange))}"
+    if unnamed := sorted(ids - set(lists.names)):
+        return f"expected a name for each class, found none for {some(map(str, unnamed))}"
+    times = Counter(photo.path for photo in lists.photos)
+    if repeated := [path for path, count in times.items() if count > 1]:
+        return f"expected each image once, found repeated {some(repeated)}"
+    found = parts_of(lists.photos, whole.train.classes)
+    if min(found.train.classes, found.test.classes) < FEWEST_CLASSES:
+        return f"expected {FEWEST_CLASSES} or more classes in either part, found {found}"
+    if any(part.images > most.images for part, most in zip(found, whole, strict=True)):
+        return f"expected at most {whole}, found {found}"
+    return None
+
+
+def parts_of(photos: Iterable[Photo], border: int) -> Parts:
+    """Count what there is up to class `border`, and behind it."""
+    images = Counter(photo.class_id for photo in photos)
+    train = [count for class_id, count in images.items() if class_id <= border]
+    test = [count for class_id, count in images.items() if class_id > border]
+    return Parts(Extent(len(train), sum(train)), Extent(len(test), sum(test)))
