@@ -26,9 +26,10 @@ def methods(plugins: Sequence[Path] = ()) -> list[str]:
     """Describe each method with its hyper-parameters, and each plug-in that failed."""
     load_plugins(plugins)
     rows = []
-    for name in names():
+    for name in names(labelled=True):
         settings = ", ".join(f"{k}={v}" for k, v in defaults(get(name)).items())
-        rows.append((name, get(name).paper, settings))
+        mark = " (learns from labels)" if get(name).uses_labels else ""
+        rows.append((name, get(name).paper + mark, settings))
     failed = [f"{name}: not available: {why}" for name, why in registry.failures().items()]
     return _columns(rows) + failed
 
