@@ -37,10 +37,10 @@ def after_step(self, batch, hook=None):
     hook(batch)
 
 build = Trainer.__init__
-def patched(self, method, *args):
+def patched(self, method, *args, **options):
     hook = method.after_step
     object.__setattr__(method, "after_step", lambda batch: after_step(method, batch, hook))
-    build(self, method, *args)
+    build(self, method, *args, **options)
 
 Trainer.__init__ = patched
 sys.argv = ["bench", *{words!r}]
