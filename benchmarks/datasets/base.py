@@ -17,6 +17,10 @@ Report = Callable[[str], None]
 
 DEFAULT_SPLIT = "train"
 """The training split that a data set has unless it states others."""
+RECALLS = (1, 2, 4, 8)
+"""How many neighbours count for recall, unless a data set states others."""
+SMALLEST_SIDE = 8
+"""Of images that are resized, in pixels."""
 COUNTED_AT_ONCE = 1 << 22
 """Bytes of images; counting one channel of them takes three times as much memory."""
 
@@ -79,6 +83,7 @@ class ImageData:
         unseen: whether the test images are of classes that no training image has, so that they
             are retrieved from among themselves and never classified by the bank.
         partial: whether these are fewer images than the data set officially has.
+        recalls: how many neighbours count for recall in the published tables.
 
     Raises:
         ValueError: the parts do not fit together.
@@ -96,6 +101,7 @@ class ImageData:
     split: str = DEFAULT_SPLIT
     unseen: bool = False
     partial: bool = False
+    recalls: tuple[int, ...] = RECALLS
 
     def __post_init__(self) -> None:
         parts = [part for part in (self.train, self.bank, self.test) if part is not None]
@@ -250,6 +256,18 @@ def require_native_size(name: str, native: int, image_size: int | None) -> None:
             f"Data set {name!r} has images of {native} x {native} pixels only; "
             f"got image size {image_size}. Leave the image size out."
         )
+
+
+def resized_side(default: int, image_size: int | None) -> int:
+    """Return the height and width that images are resized to: `image_size` if given.
+
+    Raises:
+        UsageProblem: it is below `SMALLEST_SIDE`.
+    """
+    side = default if image_size is None else image_size
+    if side < SMALLEST_SIDE:
+        raise UsageProblem(f"Image size: expected at least {SMALLEST_SIDE} pixels, got {side}.")
+    return side
 
 
 def channel_statistics(

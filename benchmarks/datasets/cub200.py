@@ -16,7 +16,6 @@ CUB200 = UnseenFacts(
     archive="CUB_200_2011.tgz",
     archive_md5="97eceeb196236b17998738112f37df78",
     archive_size=1_150_585_339,
-    archive_holds="",
     mirrors=(
         "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz",
         "https://s3.amazonaws.com/fast-ai-imageclas/CUB_200_2011.tgz",
@@ -32,6 +31,7 @@ class Cub200(UnseenClasses):
 
     name = "cub200"
     description = "CUB-200-2011: 5,864 + 5,924 birds, 100 classes and 100 unseen ones (1.2 GB)"
+    default_recipe = "cub200"
     facts = CUB200
 
     def read_lists(self, folder: Path) -> Lists:

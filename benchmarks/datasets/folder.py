@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from benchmarks.datasets.base import (
+    SMALLEST_SIDE,
     Dataset,
     ImageData,
     Report,
     Split,
     channel_statistics,
+    resized_side,
     silent,
 )
-from benchmarks.errors import DataProblem, UsageProblem
+from benchmarks.datasets.photos import some
+from benchmarks.errors import DataProblem
 
 IMAGE_SIZE = 32
-SMALLEST_SIDE = 8
-NAMED_AT_MOST = 5
 TEST_FOLDERS = ("test", "val")
 TEST_EVERY = 5
 SUFFIXES = frozenset(
@@ -76,11 +77,7 @@ class Folder(Dataset):
         """
         self.training_split(split)
         self.refuse_partial(partial)
-        side = IMAGE_SIZE if image_size is None else image_size
-        if side < SMALLEST_SIDE:
-            raise UsageProblem(
-                f"Image size: expected at least {SMALLEST_SIDE} pixels, got {image_size}."
-            )
+        side = resized_side(IMAGE_SIZE, image_size)
         layout = _layout(root)
         files = layout.train + layout.test
         pixels, reasons = _decode_all([entry.path for entry in files], side)
@@ -262,7 +259,7 @@ def _digest(
 def _listing(left_out: Sequence[tuple[str, str]], total: int) -> str:
     """Say which files are left out and why, naming the first few."""
     named = [f"{name} ({reason})" for name, reason in left_out]
-    return f"{len(left_out)} of {total} files left out: {_some(named)}"
+    return f"{len(left_out)} of {total} files left out: {some(named)}"
 
 
 def _loose_note(labelled: Sequence[_Entry], loose: Sequence[_Entry]) -> tuple[str, ...]:
@@ -274,9 +271,4 @@ def _loose_note(labelled: Sequence[_Entry], loose: Sequence[_Entry]) -> tuple[st
 def _unseen(train: Sequence[_Entry], test: Sequence[_Entry]) -> tuple[str, ...]:
     """Warn of test classes that no training image can vote for."""
     unseen = {str(entry.label) for entry in test} - {str(entry.label) for entry in train}
-    return (f"test classes without a training image: {_some(sorted(unseen))}",) if unseen else ()
-
-
-def _some(words: Sequence[str]) -> str:
-    more = len(words) - NAMED_AT_MOST
-    return ", ".join(words[:NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+    return (f"test classes without a training image: {some(sorted(unseen))}",) if unseen else ()

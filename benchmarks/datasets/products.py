@@ -16,7 +16,6 @@ PRODUCTS = UnseenFacts(
     archive="Stanford_Online_Products.zip",
     archive_md5="7f73d41a2f44250d4779881525aea32e",
     archive_size=3_083_860_082,
-    archive_holds="",
     mirrors=(
         "http://ftp.cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",
         "ftp://cs.stanford.edu/cs/cvgl/Stanford_Online_Products.zip",
@@ -32,6 +31,7 @@ class Products(UnseenClasses):
 
     name = "products"
     description = "Stanford Online Products: 59,551 + 60,502 photos, 22,634 classes (3.1 GB)"
+    recalls = (1, 10, 100)
     facts = PRODUCTS
 
     def read_lists(self, folder: Path) -> Lists:

@@ -1,7 +1,7 @@
 """STL-10 from the official binary files (Coates, Ng and Lee, AISTATS 2011)."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -9,30 +9,34 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.datasets.base import (
-    Dataset,
-    ImageData,
-    Report,
-    Split,
-    require_native_size,
-    silent,
-)
+from benchmarks.datasets.archive import ArchiveDataset, ArchiveFacts
+from benchmarks.datasets.base import ImageData, Report, Split, require_native_size, silent
 from benchmarks.datasets.cache import Fill, fits_in_memory, open_images
-from benchmarks.datasets.download import download, exclusive, unpacked, verify
+from benchmarks.datasets.download import verify
 from benchmarks.errors import DataProblem
 
 IMAGE_SIZE = 96
 IMAGE_BYTES = 3 * IMAGE_SIZE * IMAGE_SIZE
 CLASSES = 10
 FOLDS = 10
-FOLDER = "stl10_binary"
-ARCHIVE = "stl10_binary.tar.gz"
 CLASS_NAMES = "class_names.txt"
 FOLD_INDICES = "fold_indices.txt"
 LABELLED, UNLABELLED = "train_X.bin", "unlabeled_X.bin"
 # The values of the InvaSpread code, which are CIFAR-10's (fidelity sheet, 1.3).
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2023, 0.1994, 0.2010)
+STL10 = ArchiveFacts(
+    folder="stl10_binary",
+    archive="stl10_binary.tar.gz",
+    archive_md5="91f7769df0f17e558f3565bffb0c7dfb",
+    archive_size=2_640_397_119,
+    # Both are the authors' own hosts; no other copy of the archive is known.
+    mirrors=(
+        "https://cs.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+        "https://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+    ),
+    source="Its page is https://cs.stanford.edu/~acoates/stl10/.",
+)
 
 
 class BinaryFile(NamedTuple):
@@ -57,7 +61,7 @@ def memory_budget(train_images: int, test_images: int, cached: bool = False) -> 
     return IMAGE_BYTES * (test_images + (0 if cached else train_images))
 
 
-class Stl10(Dataset):
+class Stl10(ArchiveDataset):
     """113,000 colour images of 96 x 96 pixels, 13,000 of them labelled in 10 classes.
 
     "train" are the 5,000 labelled training images; "train+unlabeled" adds the 100,000 others and
@@ -74,6 +78,7 @@ class Stl10(Dataset):
     name = "stl10"
     description = "STL-10: 5,000 + 8,000 photos, 96x96, 10 classes, 100,000 unlabelled (2.6 GB)"
     default_recipe = "stl10"
+    facts = STL10
     splits = ("train", "train+unlabeled")
     refused_splits: ClassVar[Mapping[str, str]] = {
         "unlabeled": "its images have no labels to compare the test images with.",
@@ -93,13 +98,11 @@ class Stl10(Dataset):
     }
     fold_images: ClassVar[int] = 1_000
     """Labelled images of each of the official folds."""
-    archive_md5: ClassVar[str] = "91f7769df0f17e558f3565bffb0c7dfb"
-    archive_size: ClassVar[int] = 2_640_397_119
-    # Both are the authors' own hosts; no other copy of the archive is known.
-    mirrors: ClassVar[tuple[str, ...]] = (
-        f"https://cs.stanford.edu/~acoates/stl10/{ARCHIVE}",
-        f"https://ai.stanford.edu/~acoates/stl10/{ARCHIVE}",
-    )
+
+    @property
+    def landmarks(self) -> Collection[str]:
+        """The binary files: others have names that a user's own may have."""
+        return self.files
 
     def load(
         self,
@@ -116,9 +119,7 @@ class Stl10(Dataset):
         split = self.training_split(split)
         self.refuse_partial(partial)
         require_native_size(self.name, IMAGE_SIZE, image_size)
-        folder = self._folder(root)
-        if not folder.is_dir():
-            self._unpack_found(root, folder)
+        folder = self.unpack(root)
         classes = self._classes(folder, root)
         self._folds(folder, root)
         labels = self._labels(folder, "train_y.bin", root)
@@ -149,67 +150,20 @@ class Stl10(Dataset):
         Raises:
             DataProblem: the file is missing or broken.
         """
-        return self._folds(self._folder(root), root)
+        return self._folds(self.folder(root), root)
 
     def fetch(self, root: Path, report: Report = silent) -> None:
         """Download and unpack the official archive unless all its files are here and whole."""
-        folder = self._folder(root)
-        if self._problem(folder, root):
-            with exclusive(root, self.name, report):
-                # Another process may have repaired it while this one waited.
-                if problem := self._problem(folder, root):
-                    report(str(problem) if folder.is_dir() else f"{self.name}: not in {root} yet")
-                    archive = root / ARCHIVE
-                    download(self.mirrors, archive, self.archive_md5, self.archive_size, report)
-                    self._unpack(archive, folder)
-        report(f"{self.name}: all {len(self._names())} files are whole in {folder}")
+        folder = self.bring(root, report)
+        names = (*self.files, CLASS_NAMES, FOLD_INDICES)
+        report(f"{self.name}: all {len(names)} files are whole in {folder}")
 
-    def _names(self) -> tuple[str, ...]:
-        return (*self.files, CLASS_NAMES, FOLD_INDICES)
-
-    def _folder(self, root: Path) -> Path:
-        """Return where the official files are or belong: `root` itself or a folder in it."""
-        is_root = root.name == FOLDER or any((root / name).is_file() for name in self.files)
-        return root if is_root else root / FOLDER
-
-    def _unpack_found(self, root: Path, folder: Path) -> None:
-        """Unpack the archive that the user put into `root`."""
-        archive = root / ARCHIVE
-        if not archive.is_file():
-            raise DataProblem(
-                f"{self.name} is not here: looked for {folder} and {archive}. Run "
-                f"`bench data {self.name} --data {root}`, or put the official files there."
-            )
-        with exclusive(root, self.name):
-            if not folder.is_dir():
-                verify(archive, self.archive_md5, self._remedy(root))
-                self._unpack(archive, folder)
-
-    def _unpack(self, archive: Path, folder: Path) -> None:
-        """Bring a verified archive's files to `folder`, each whole or not at all."""
-        with unpacked(archive) as fresh:
-            source = fresh / FOLDER
-            if problem := self._problem(source, archive.parent):
-                raise problem
-            if not folder.exists():
-                source.rename(folder)
-                return
-            for name in self._names():
-                (source / name).replace(folder / name)
-
-    def _problem(self, folder: Path, root: Path) -> DataProblem | None:
-        """Return what is wrong with the first file that is missing or damaged."""
-        try:
-            for name in self.files:
-                self._whole(folder, name, root)
-            self._classes(folder, root)
-            self._folds(folder, root)
-        except DataProblem as problem:
-            return problem
-        return None
-
-    def _remedy(self, root: Path) -> str:
-        return f"run `bench data {self.name} --data {root}` to fetch it again"
+    def check(self, target: Path, root: Path) -> None:
+        """Raise a DataProblem that names the first file that is missing or damaged."""
+        for name in self.files:
+            self._whole(target, name, root)
+        self._classes(target, root)
+        self._folds(target, root)
 
     def _whole(self, folder: Path, name: str, root: Path) -> Path:
         """Return the path of an official file whose size and digest are right."""
@@ -221,9 +175,9 @@ class Stl10(Dataset):
             raise DataProblem(
                 f"{path} is not the official file: expected {facts.records:,} {facts.unit} "
                 f"({expected:,} bytes), found {found} ({size:,} bytes). "
-                f"Delete it and {self._remedy(root)}."
+                f"Delete it and {self.remedy(root)}."
             )
-        verify(path, facts.md5, self._remedy(root))
+        verify(path, facts.md5, self.remedy(root))
         return path
 
     def _digest(self, *names: str) -> str:
@@ -307,13 +261,13 @@ class Stl10(Dataset):
         try:
             text = path.read_text(encoding="ascii")
         except FileNotFoundError:
-            raise DataProblem(f"{path} is missing. To repair, {self._remedy(root)}.") from None
+            raise DataProblem(f"{path} is missing. To repair, {self.remedy(root)}.") from None
         except (OSError, UnicodeDecodeError) as error:
             raise self._broken(path, f"cannot be read ({error})", root) from error
         return [words for line in text.splitlines() if (words := line.split())]
 
     def _broken(self, path: Path, reason: str, root: Path) -> DataProblem:
-        return DataProblem(f"{path} is broken: {reason}. Delete it and {self._remedy(root)}.")
+        return DataProblem(f"{path} is broken: {reason}. Delete it and {self.remedy(root)}.")
 
 
 def _fold_flaw(words: Sequence[str], length: int, images: int) -> str | None:

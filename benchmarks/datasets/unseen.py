@@ -8,7 +8,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -16,14 +16,22 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.datasets.base import Dataset, ImageData, Report, Split, silent
+from benchmarks.datasets.archive import ArchiveDataset, ArchiveFacts
+from benchmarks.datasets.base import (
+    RECALLS,
+    SMALLEST_SIDE,
+    ImageData,
+    Report,
+    Split,
+    resized_side,
+    silent,
+)
 from benchmarks.datasets.cache import fits_in_memory, open_images
-from benchmarks.datasets.download import download, exclusive, md5_of, unpacked, verify
+from benchmarks.datasets.download import md5_of
 from benchmarks.datasets.photos import RESIZE, decoder, shown, some
-from benchmarks.errors import DataProblem, UsageProblem
+from benchmarks.errors import DataProblem
 
 IMAGE_SIZE = 256
-SMALLEST_SIDE = 8
 FEWEST_CLASSES = 2
 """Of either part: in one class there is nothing to tell apart."""
 # Of ImageNet, for the networks that these data sets are usually begun with.
@@ -64,38 +72,24 @@ class Lists:
     names: Mapping[int, str]
 
 
-@dataclass(frozen=True)
-class UnseenFacts:
+@dataclass(frozen=True, kw_only=True)
+class UnseenFacts(ArchiveFacts):
     """What identifies an official data set and says how to get and read it.
 
     Attributes:
-        folder: where its files lie, below the folder of all data sets.
         lists: MD5 by file name, relative to `folder`; None where the official one is not known.
         images: the folder that listed paths start from, relative to `folder`.
-        archive: the archive's file name.
-        archive_md5: its digest.
-        archive_size: its size in bytes.
-        archive_holds: the folder that unpacking makes, relative to `folder`; "" for itself.
-        mirrors: where the archive can be had, in the order in which they are tried.
-        source: where to look for it; part of the messages.
         train: classes and images for training; classes are numbered from 1.
         test: likewise for testing; their numbers go on behind those for training.
     """
 
-    folder: str
     lists: Mapping[str, str | None]
     images: str
-    archive: str
-    archive_md5: str
-    archive_size: int
-    archive_holds: str
-    mirrors: tuple[str, ...]
-    source: str
     train: Extent
     test: Extent
 
 
-class UnseenClasses(Dataset):
+class UnseenClasses(ArchiveDataset):
     """A reader of photographs whose test classes are new; a subclass states facts and lists.
 
     Images become RGB and are resized to a square, whatever their aspect ratio, into
@@ -104,7 +98,15 @@ class UnseenClasses(Dataset):
     """
 
     unseen_classes = True
+    default_recipe = "unseen"
+    recalls: ClassVar[tuple[int, ...]] = RECALLS
+    """How many neighbours count for recall in the published tables."""
     facts: ClassVar[UnseenFacts]
+
+    @property
+    def landmarks(self) -> Collection[str]:
+        """The lists."""
+        return self.facts.lists
 
     @abstractmethod
     def read_lists(self, folder: Path) -> Lists:
@@ -128,12 +130,8 @@ class UnseenClasses(Dataset):
         first.
         """
         self.training_split(split)
-        side = IMAGE_SIZE if image_size is None else image_size
-        if side < SMALLEST_SIDE:
-            raise UsageProblem(f"Image size: expected at least {SMALLEST_SIDE} pixels, got {side}.")
-        folder = self._folder(root)
-        if not self._unpacked(folder).is_dir():
-            self._unpack_found(root, folder)
+        side = resized_side(IMAGE_SIZE, image_size)
+        folder = self.unpack(root)
         lists, note = self._listed(folder, root, partial)
         digest = self._digest(folder, lists.photos)
         images = self._images(folder, lists.photos, side, digest)
@@ -151,13 +149,12 @@ class UnseenClasses(Dataset):
             (note,) if note else (),
             unseen=True,
             partial=note is not None,
+            recalls=self.recalls,
         )
 
     def fetch(self, root: Path, report: Report = silent) -> None:
         """Download and unpack the official archive unless it is here, and decode every image."""
-        folder = self._folder(root)
-        if not self._unpacked(folder).is_dir():
-            self._bring(root, folder, report)
+        folder = self.bring(root, report)
         lists, _ = self._listed(folder, root, partial=False)
         self._digest(folder, lists.photos)
         total = len(lists.photos)
@@ -166,69 +163,16 @@ class UnseenClasses(Dataset):
             decoder(self._paths(folder, lists.photos), progress)(scratch, 0)
         report(f"{self.name}: all {total:,} images are whole in {folder}")
 
-    def _folder(self, root: Path) -> Path:
-        """Return where the official files are or belong: `root` itself or a folder in it."""
-        facts = self.facts
-        is_root = root.name == facts.folder or any((root / name).is_file() for name in facts.lists)
-        return root if is_root else root / facts.folder
-
-    def _unpacked(self, folder: Path) -> Path:
-        """Return the folder that unpacking the archive makes."""
-        return folder / self.facts.archive_holds
-
-    def _archive(self, folder: Path) -> Path:
-        return self._unpacked(folder).parent / self.facts.archive
-
     def _paths(self, folder: Path, photos: Sequence[Photo]) -> list[Path]:
         return [folder / self.facts.images / photo.path for photo in photos]
 
-    def _remedy(self, folder: Path, root: Path) -> str:
-        if not self.facts.mirrors:
-            return f"bring the official files. {self.facts.source}"
-        return (
-            f"move {self._unpacked(folder)} away and run `bench data {self.name} --data {root}`. "
-            f"{self.facts.source}"
-        )
-
-    def _absent(self, root: Path, folder: Path) -> DataProblem:
-        command = f"Run `bench data {self.name} --data {root}`, or put"
-        return DataProblem(
-            f"{self.name} is not here: looked for {self._unpacked(folder)} and "
-            f"{self._archive(folder)}. {command if self.facts.mirrors else 'Put'} the official "
-            f"files there. {self.facts.source}"
-        )
-
-    def _unpack_found(self, root: Path, folder: Path) -> None:
-        """Unpack the archive that the user put where it belongs."""
-        if not self._archive(folder).is_file():
-            raise self._absent(root, folder)
-        with exclusive(root, self.name):
-            if not self._unpacked(folder).is_dir():
-                self._unpack(folder)
-
-    def _bring(self, root: Path, folder: Path, report: Report) -> None:
-        """Unpack the archive, downloaded if it can be."""
-        facts, archive = self.facts, self._archive(folder)
-        if not facts.mirrors and not archive.is_file():
-            raise self._absent(root, folder)
-        with exclusive(root, self.name, report):
-            # Another process may have brought it while this one waited.
-            if self._unpacked(folder).is_dir():
-                return
-            report(f"{self.name}: not unpacked in {root} yet")
-            if facts.mirrors:
-                download(facts.mirrors, archive, facts.archive_md5, facts.archive_size, report)
-            self._unpack(folder)
-
-    def _unpack(self, folder: Path) -> None:
-        archive, target = self._archive(folder), self._unpacked(folder)
-        verify(archive, self.facts.archive_md5, "bring the official one")
-        with unpacked(archive) as fresh:
-            (fresh / target.name).rename(target)
+    def _repair(self, root: Path) -> str:
+        away = f"move {self.target(root)} away and " if self.facts.mirrors else ""
+        return f"{away}{self.remedy(root)}. {self.facts.source}"
 
     def _listed(self, folder: Path, root: Path, partial: bool) -> tuple[Lists, str | None]:
         """Return the lists, photos for training first, and a note if they are not all."""
-        facts, remedy = self.facts, self._remedy(folder, root)
+        facts, remedy = self.facts, self._repair(root)
         for name in facts.lists:
             if not (folder / name).is_file():
                 raise DataProblem(f"{folder / name} is missing. To repair, {remedy}")

@@ -1,14 +1,25 @@
 """The fields of a recipe."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from benchmarks.augment import Augmentation
 from benchmarks.backbones import BACKBONES
 from benchmarks.errors import unknown_name
 
 Positive = Annotated[int, Field(ge=1)]
+Partners = Literal["itself", "neighbour"]
+_ADDED_LATER = ("crop_size", "partners")
+"""Fields that runs were recorded without; stated only where they are not as they were then."""
 
 
 class Recipe(BaseModel):
@@ -34,6 +45,13 @@ class Recipe(BaseModel):
     """A fixed random subset of the training images, the same for every method and seed."""
     image_size: Positive | None = None
     """Side of the images in pixels, for data sets whose images have no common size."""
+    crop_size: Positive | None = None
+    """Side in pixels of the square that is cut out of an image before all else: a training view's
+    at random, a test image's from its centre. None for the whole image."""
+    partners: Partners = "itself"
+    """What an image's second view shows. "neighbour": by one coin an epoch, itself or its nearest
+    neighbour among the training images (cosine of the pooled features), as InvaSpread's code does
+    on CUB200. Methods with another number of views than two have no use for it."""
     evaluate_every: Positive = 1
     """Epochs between two evaluations; the first and the last epoch are always evaluated."""
     knn_k: Positive = 200
@@ -53,6 +71,13 @@ class Recipe(BaseModel):
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov: expected momentum above 0, found 0")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_recorded(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialise(self)
+        usual = type(self).model_fields
+        unused = [name for name in _ADDED_LATER if fields[name] == usual[name].default]
+        return {name: value for name, value in fields.items() if name not in unused}
 
     @property
     def knn_protocol(self) -> str:

@@ -14,7 +14,7 @@ from benchmarks.recipes.model import Recipe
 
 OPTIONS = frozenset(
     {"methods", "dataset", "table", "seeds", "set", "epochs", "data", "results", "device",
-     "precision", "plugin", "split", "for", "partial"}
+     "precision", "plugin", "split", "for", "partial", "weights"}
 )  # fmt: skip
 """Command-line options that a recipe file may state too; the command line wins."""
 _SHARED = {"methods", "epochs"}  # names that are both an option and a field of the recipe

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from benchmarks import datasets
+from benchmarks import datasets, recipes
 from benchmarks.datasets.cifar import Cifar
 from benchmarks.datasets.products import HEADER
-from benchmarks.datasets.stl10 import FOLDER, FOLDS, Stl10
+from benchmarks.datasets.stl10 import FOLDS, Stl10
 from benchmarks.datasets.unseen import Extent, UnseenClasses
 from benchmarks.errors import DataProblem, UsageProblem
 
@@ -40,7 +40,7 @@ def write_cifar(dataset: Cifar, root: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def write_stl10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write tiny files under the official names and tell the reader their digests."""
-    folder = root / FOLDER
+    folder = root / Stl10.facts.folder
     folder.mkdir()
     files = {}
     for name, file in Stl10.files.items():
@@ -110,9 +110,10 @@ def root(dataset, tmp_path, monkeypatch) -> Path:
 def test_it_describes_itself(dataset):
     assert re.fullmatch("[a-z0-9]+", dataset.name)
     assert 10 < len(dataset.description) < 100
-    assert dataset.default_recipe == {"digits": "digits", "stl10": "stl10"}.get(
-        dataset.name, "paper"
-    )
+    own = {"digits", "stl10", "cub200"} & {dataset.name}
+    usual = "unseen" if dataset.unseen_classes else "paper"
+    assert dataset.default_recipe == (own.pop() if own else usual)
+    assert dataset.default_recipe in recipes.names()
     assert dataset.splits
 
 

@@ -1,12 +1,18 @@
+import dataclasses
+import hashlib
+import io
 import os
+import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from benchmarks.datasets.archive import ArchiveFacts
 
 
 class Mirror(ThreadingHTTPServer):
@@ -73,6 +79,25 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def offer(mirror) -> Callable[..., ArchiveFacts]:
+    """What has the mirror serve a folder: offer(facts, folder, *behaviours) returns its facts."""
+
+    def pack(facts: ArchiveFacts, folder: Path, *behaviours: str) -> ArchiveFacts:
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w:gz") as tar:
+            tar.add(folder, folder.name)
+        body = mirror.files["archive"] = content.getvalue()
+        return dataclasses.replace(
+            facts,
+            archive_md5=hashlib.md5(body).hexdigest(),
+            archive_size=len(body),
+            mirrors=tuple(mirror.url(behaviour, "archive") for behaviour in behaviours),
+        )
+
+    return pack
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from benchmarks.datasets.base import (
     channel_statistics,
     default_root,
     require_native_size,
+    resized_side,
 )
 from benchmarks.errors import UsageProblem
 
@@ -152,6 +153,12 @@ def test_native_size_is_the_only_size():
     require_native_size("toy", 8, 8)
     with pytest.raises(UsageProblem, match="8 x 8 pixels only; got image size 16"):
         require_native_size("toy", 8, 16)
+
+
+def test_images_are_resized_to_no_less_than_eight_pixels():
+    assert (resized_side(32, None), resized_side(32, 8)) == (32, 8)
+    with pytest.raises(UsageProblem, match="Image size: expected at least 8 pixels, got 7"):
+        resized_side(32, 7)
 
 
 class Toy(base.Dataset):

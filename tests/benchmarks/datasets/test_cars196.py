@@ -1,7 +1,5 @@
 import dataclasses
-import hashlib
-import io
-import tarfile
+import shutil
 
 import numpy as np
 import pytest
@@ -56,18 +54,13 @@ def test_the_authors_own_split_is_not_used(folder):
     assert data.digest == Cars196().load(folder, 16, partial=True).digest
 
 
-def test_an_archive_beside_the_annotations_is_unpacked(folder, monkeypatch):
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        tar.add(folder / "car_ims", "car_ims")
-    for file in (folder / "car_ims").iterdir():
-        file.unlink()
-    (folder / "car_ims").rmdir()
-    (folder / "car_ims.tgz").write_bytes(content.getvalue())
+def test_an_archive_beside_the_annotations_is_unpacked(folder, offer, mirror, monkeypatch):
+    offered = offer(Cars196.facts, folder / "car_ims")
+    shutil.rmtree(folder / "car_ims")
+    (folder / "car_ims.tgz").write_bytes(mirror.files["archive"])
     with pytest.raises(DataProblem, match=r"car_ims\.tgz is damaged: expected MD5 d5c8f0aa"):
         Cars196().fetch(folder.parent)
-    md5 = hashlib.md5(content.getvalue()).hexdigest()
-    monkeypatch.setattr(Cars196, "facts", dataclasses.replace(Cars196.facts, archive_md5=md5))
+    monkeypatch.setattr(Cars196, "facts", offered)
     assert len(Cars196().load(folder.parent, 16, partial=True).train) == 4
 
 

@@ -6,7 +6,6 @@ import os
 import pickle
 import re
 import struct
-import tarfile
 import threading
 from pathlib import Path
 from typing import ClassVar
@@ -66,20 +65,13 @@ def write_official(folder: Path, labels_key: str, names_key: str) -> dict[str, s
 
 
 @pytest.fixture(params=[CIFAR10, CIFAR100], ids=["cifar10", "cifar100"])
-def tiny(request, tmp_path, mirror) -> tuple[Cifar, bytes, Path]:
+def tiny(request, tmp_path, mirror, offer) -> tuple[Cifar, bytes, Path]:
     """A data set with tiny files, its archive (which the mirror serves too), and an empty root."""
     real: CifarFacts = request.param
     source = tmp_path / "source"
     md5 = write_official(source / real.folder, real.labels_key, real.names_key)
-    with tarfile.open(tmp_path / "archive", "w:gz") as tar:
-        tar.add(source / real.folder, real.folder)
-    archive = (tmp_path / "archive").read_bytes()
-    mirror.files["archive"] = archive
     facts = dataclasses.replace(
-        real,
-        archive_md5=hashlib.md5(archive).hexdigest(),
-        archive_size=len(archive),
-        mirrors=(mirror.url("missing", "archive"), mirror.url("range", "archive")),
+        offer(real, source / real.folder, "missing", "range"),
         md5=md5,
         train=("batch_1", "batch_2"),
         test="test",
@@ -88,7 +80,7 @@ def tiny(request, tmp_path, mirror) -> tuple[Cifar, bytes, Path]:
     dataset = type("Tiny", (Cifar,), {"name": "tiny", "description": "", "facts": facts})()
     root = tmp_path / "root"
     root.mkdir()
-    return dataset, archive, root
+    return dataset, mirror.files["archive"], root
 
 
 def visible(root: Path) -> list[str]:

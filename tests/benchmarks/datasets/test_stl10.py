@@ -1,7 +1,5 @@
 import hashlib
-import io
 import re
-import tarfile
 import tracemalloc
 from pathlib import Path
 
@@ -12,7 +10,15 @@ from torchvision.datasets import STL10 as Torchvision
 from benchmarks.datasets import stl10 as module
 from benchmarks.datasets.cache import FREE_MEMORY_SHARE
 from benchmarks.datasets.cifar import CIFAR10
-from benchmarks.datasets.stl10 import IMAGE_BYTES, MEAN, STD, BinaryFile, Stl10, memory_budget
+from benchmarks.datasets.stl10 import (
+    IMAGE_BYTES,
+    MEAN,
+    STD,
+    STL10,
+    BinaryFile,
+    Stl10,
+    memory_budget,
+)
 from benchmarks.errors import DataProblem, UsageProblem
 
 CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
@@ -50,21 +56,11 @@ def source(tmp_path) -> Path:
 
 
 @pytest.fixture
-def tiny(source, mirror) -> Stl10:
+def tiny(source, offer) -> Stl10:
     """The data set with tiny files, which lie in `source` and in the mirror's archive."""
-    files = write_official(source / module.FOLDER)
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        tar.add(source / module.FOLDER, module.FOLDER)
-    archive = mirror.files["archive"] = content.getvalue()
-    facts = {
-        "files": files,
-        "fold_images": 5,
-        "archive_md5": hashlib.md5(archive).hexdigest(),
-        "archive_size": len(archive),
-        "mirrors": (mirror.url("missing", "archive"), mirror.url("range", "archive")),
-    }
-    return type("Tiny", (Stl10,), facts)()
+    files = write_official(source / STL10.folder)
+    facts = offer(STL10, source / STL10.folder, "missing", "range")
+    return type("Tiny", (Stl10,), {"facts": facts, "files": files, "fold_images": 5})()
 
 
 @pytest.fixture
@@ -99,7 +95,7 @@ def visible(folder: Path) -> list[str]:
 
 
 def test_the_labelled_images(tiny, source):
-    folder = source / module.FOLDER
+    folder = source / STL10.folder
     data = tiny.load(source)
     np.testing.assert_array_equal(data.train.images, by_hand(folder, "train_X.bin"))
     np.testing.assert_array_equal(data.test.images, by_hand(folder, "test_X.bin"))
@@ -125,7 +121,7 @@ def test_pixels_and_labels_are_torchvisions(tiny, source, monkeypatch):
 
 def test_all_images_without_labels(tiny, source, cached, monkeypatch):
     monkeypatch.setattr("benchmarks.datasets.cache.BLOCK_BYTES", 5 * IMAGE_BYTES)
-    folder = source / module.FOLDER
+    folder = source / STL10.folder
     data = tiny.load(source, 96, "train+unlabeled")
     parts = [by_hand(folder, name) for name in ("train_X.bin", "unlabeled_X.bin")]
     np.testing.assert_array_equal(data.train.images, np.concatenate(parts))
@@ -150,7 +146,7 @@ def test_all_images_without_labels(tiny, source, cached, monkeypatch):
 
 def test_the_cache_is_made_once_and_a_foreign_one_is_replaced(tiny, source, monkeypatch):
     monkeypatch.setattr(module, "fits_in_memory", lambda size: False)
-    folder = source / module.FOLDER
+    folder = source / STL10.folder
     before = visible(folder)
     first = tiny.load(source, split="train+unlabeled")
     made = ["train+unlabeled-96.npy", "train+unlabeled-96.npy.json"]
@@ -167,7 +163,7 @@ def test_the_cache_is_made_once_and_a_foreign_one_is_replaced(tiny, source, monk
 
 
 def test_the_labelled_images_need_no_unlabelled_ones(tiny, source, cached):
-    (source / module.FOLDER / "unlabeled_X.bin").unlink()
+    (source / STL10.folder / "unlabeled_X.bin").unlink()
     assert len(tiny.load(source).train) == 12
     with pytest.raises(DataProblem, match=r"unlabeled_X\.bin is missing.*bench data stl10"):
         tiny.load(source, split="train+unlabeled")
@@ -235,7 +231,7 @@ FOLD_LINES = fold_text().splitlines()
     ],
 )
 def test_broken_folds_are_named(tiny, source, lines, reason):
-    path = source / module.FOLDER / "fold_indices.txt"
+    path = source / STL10.folder / "fold_indices.txt"
     path.unlink()
     if lines is not None:
         path.write_text("\n".join(lines), encoding="latin1")
@@ -248,7 +244,7 @@ def test_broken_folds_are_named(tiny, source, lines, reason):
 
 @pytest.mark.parametrize("names", ["", "cat\n" * 10, "\n".join(CLASSES[:9]), None])
 def test_broken_class_names_are_named(tiny, source, names):
-    path = source / module.FOLDER / "class_names.txt"
+    path = source / STL10.folder / "class_names.txt"
     path.unlink()
     if names is not None:
         path.write_text(names)
@@ -260,7 +256,7 @@ def test_broken_class_names_are_named(tiny, source, names):
 @pytest.mark.parametrize("name", ["train_y.bin", "test_y.bin"])
 @pytest.mark.parametrize(("label", "found"), [(0, r"0\.\.10"), (11, r"1\.\.11")])
 def test_labels_out_of_range_are_named(tiny, source, name, label, found):
-    folder = source / module.FOLDER
+    folder = source / STL10.folder
     content = bytearray((folder / name).read_bytes())
     content[-1] = label
     damage(tiny, folder, name, bytes(content))
@@ -271,7 +267,7 @@ def test_labels_out_of_range_are_named(tiny, source, name, label, found):
 
 @pytest.mark.parametrize("name", ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"])
 def test_missing_and_changed_files_are_named(tiny, source, name):
-    path = source / module.FOLDER / name
+    path = source / STL10.folder / name
     content = path.read_bytes()
     path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     md5 = tiny.files[name].md5
@@ -296,7 +292,7 @@ def test_missing_and_changed_files_are_named(tiny, source, name):
     ],
 )
 def test_files_of_another_length_are_named(tiny, source, name, size, words):
-    (source / module.FOLDER / name).write_bytes(bytes(size))
+    (source / STL10.folder / name).write_bytes(bytes(size))
     with pytest.raises(DataProblem, match=rf"{name} is not the official file") as problem:
         tiny.load(source)
     assert f"expected {words}" in str(problem.value)
@@ -320,7 +316,7 @@ def test_other_splits_and_sizes_are_refused(tiny, source, split, words):
 
 @pytest.mark.parametrize("name", [None, "renamed"])
 def test_the_root_may_be_the_official_folder(tiny, source, root, name):
-    folder = source / module.FOLDER
+    folder = source / STL10.folder
     if name:
         folder = folder.rename(root / name)
     assert len(tiny.load(folder).train) == 12
@@ -328,17 +324,17 @@ def test_the_root_may_be_the_official_folder(tiny, source, root, name):
 
 
 def test_an_archive_is_unpacked_once(tiny, root, mirror):
-    (root / module.ARCHIVE).write_bytes(mirror.files["archive"])
+    (root / STL10.archive).write_bytes(mirror.files["archive"])
     digest = tiny.load(root).digest
-    assert visible(root) == [module.FOLDER, module.ARCHIVE]
-    (root / module.ARCHIVE).unlink()
+    assert visible(root) == [STL10.folder, STL10.archive]
+    (root / STL10.archive).unlink()
     assert tiny.load(root).digest == digest
 
 
 def test_nothing_there_says_what_to_do(tiny, root):
     with pytest.raises(DataProblem) as problem:
         tiny.load(root)
-    for words in (module.FOLDER, module.ARCHIVE, f"`bench data stl10 --data {root}`"):
+    for words in (STL10.folder, STL10.archive, f"`bench data stl10 --data {root}`"):
         assert words in str(problem.value)
     assert visible(root) == []
 
@@ -347,7 +343,7 @@ def test_fetch_downloads_unpacks_and_verifies(tiny, root, mirror):
     lines = []
     tiny.fetch(root / "new", lines.append)
     assert [behaviour for behaviour, _ in mirror.log] == ["missing", "range"]
-    assert lines[-1] == f"stl10: all 7 files are whole in {root / 'new' / module.FOLDER}"
+    assert lines[-1] == f"stl10: all 7 files are whole in {root / 'new' / STL10.folder}"
     assert len(tiny.load(root / "new", split="train+unlabeled").train) == 27
     mirror.log.clear()
     tiny.fetch(root / "new")
@@ -355,7 +351,7 @@ def test_fetch_downloads_unpacks_and_verifies(tiny, root, mirror):
 
 
 def test_fetch_resumes(tiny, root, mirror):
-    part = root / (module.ARCHIVE + ".part")
+    part = root / (STL10.archive + ".part")
     part.write_bytes(mirror.files["archive"][:100])
     tiny.fetch(root)
     assert mirror.log == [("missing", "bytes=100-"), ("range", "bytes=100-")]
@@ -364,11 +360,11 @@ def test_fetch_resumes(tiny, root, mirror):
 @pytest.mark.parametrize("name", ["train_X.bin", "fold_indices.txt", "class_names.txt"])
 def test_fetch_repairs_a_damaged_file_and_keeps_other_files(tiny, root, mirror, name):
     tiny.fetch(root)
-    folder = root / module.FOLDER
+    folder = root / STL10.folder
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(b"half")
     (folder / "mine.txt").write_text("keep me")
-    (root / module.ARCHIVE).unlink()
+    (root / STL10.archive).unlink()
     lines = []
     tiny.fetch(root, lines.append)
     assert name in lines[0]
@@ -381,7 +377,7 @@ def test_an_archive_of_other_files_is_refused(tiny, root):
     type(tiny).files = {**tiny.files, "train_y.bin": changed}
     with pytest.raises(DataProblem, match=r"train_y\.bin is damaged"):
         tiny.fetch(root)
-    assert visible(root) == [module.ARCHIVE]
+    assert visible(root) == [STL10.archive]
 
 
 def test_facts_are_consistent():
@@ -391,6 +387,6 @@ def test_facts_are_consistent():
     assert (CIFAR10.mean, CIFAR10.std) == (MEAN, STD)
     official = dict([*Torchvision.train_list, *Torchvision.test_list])
     assert {name: file.md5 for name, file in Stl10.files.items()} == official
-    assert Stl10.archive_md5 == Torchvision.tgz_md5
-    assert all(url.startswith("https://") for url in Stl10.mirrors)
-    assert Torchvision.url.replace("http:", "https:") in Stl10.mirrors
+    assert STL10.archive_md5 == Torchvision.tgz_md5
+    assert all(url.startswith("https://") for url in STL10.mirrors)
+    assert Torchvision.url.replace("http:", "https:") in STL10.mirrors

@@ -1,9 +1,6 @@
 import dataclasses
-import hashlib
-import io
 import re
 import shutil
-import tarfile
 
 import numpy as np
 import pytest
@@ -48,20 +45,10 @@ def folder(tmp_path, photos, monkeypatch):
 
 
 @pytest.fixture
-def archive(folder, mirror, monkeypatch) -> bytes:
+def archive(folder, offer, mirror, monkeypatch) -> bytes:
     """The folder's content as the mirror's archive."""
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        tar.add(folder, folder.name)
-    body = mirror.files["birds"] = content.getvalue()
-    facts = dataclasses.replace(
-        Cub200.facts,
-        archive_md5=hashlib.md5(body).hexdigest(),
-        archive_size=len(body),
-        mirrors=(mirror.url("whole", "birds"),),
-    )
-    monkeypatch.setattr(Cub200, "facts", facts)
-    return body
+    monkeypatch.setattr(Cub200, "facts", offer(Cub200.facts, folder, "whole"))
+    return mirror.files["archive"]
 
 
 def resized(file, side) -> np.ndarray:
@@ -246,7 +233,7 @@ def test_a_wrong_archive_is_refused(archive, tmp_path):
     root = tmp_path / "fresh"
     root.mkdir()
     (root / "CUB_200_2011.tgz").write_bytes(archive[:-9])
-    with pytest.raises(DataProblem, match=r"is damaged: expected MD5 .* bring the official one\."):
+    with pytest.raises(DataProblem, match=r"is damaged: expected MD5 .* run `bench data cub200"):
         Cub200().load(root, 16)
     assert not (root / "CUB_200_2011").exists()
 
