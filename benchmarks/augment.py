@@ -115,6 +115,7 @@ def augment(
     mean: Sequence[float],
     std: Sequence[float],
     generator: torch.Generator,
+    crop_size: int | None = None,
 ) -> Tensor:
     """Return one random view of every image, each with its own parameters.
 
@@ -126,14 +127,19 @@ def augment(
         mean: of red, green and blue, in 0..1, subtracted last.
         std: of red, green and blue, in 0..1, divided by last.
         generator: on the images' device; its state decides the views.
+        crop_size: side of a square that is cut out first, each image's at a place of its own, and
+            then counts as the image; None for the whole image.
 
     Returns:
-        (n, 3, h, w) float32, normalised, in channels_last memory format.
+        (n, 3, h, w) float32, normalised, in channels_last memory format; h and w are `crop_size`
+        if there is one.
 
     Raises:
-        ValueError: if the images are not (n, 3, h, w) uint8.
+        ValueError: if the images are not (n, 3, h, w) uint8, or smaller than `crop_size`.
     """
-    _check(images)
+    _check(images, crop_size)
+    if crop_size is not None:
+        images = _random_squares(images, crop_size, generator)
     n = len(images)
     # Hue is the dear step of the jitter, and comes first, second, third or last, by the image. A
     # shuffle puts the images that share a place side by side, so that each pays for it only once.
@@ -164,28 +170,50 @@ def augment(
 
 
 @torch.no_grad()
-def prepare(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def prepare(
+    images: Tensor, mean: Sequence[float], std: Sequence[float], crop_size: int | None = None
+) -> Tensor:
     """Return the images scaled to 0..1 and normalised: the test transform.
 
     Args:
         images: (n, 3, h, w) uint8.
         mean: of red, green and blue, in 0..1.
         std: of red, green and blue, in 0..1.
+        crop_size: side of the square in the centre that is kept; None for the whole image.
 
     Returns:
-        (n, 3, h, w) float32 in channels_last memory format.
+        (n, 3, h, w) float32 in channels_last memory format; h and w are `crop_size` if there is
+        one.
 
     Raises:
-        ValueError: if the images are not (n, 3, h, w) uint8.
+        ValueError: if the images are not (n, 3, h, w) uint8, or smaller than `crop_size`.
     """
-    _check(images)
+    _check(images, crop_size)
+    if crop_size is not None:
+        top, left = ((side - crop_size) // 2 for side in images.shape[2:])
+        images = images[..., top : top + crop_size, left : left + crop_size]
     return _normalised(images.float(), mean, std)
 
 
-def _check(images: Tensor) -> None:
+def _check(images: Tensor, crop_size: int | None) -> None:
     if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
         found = f"{tuple(images.shape)} {str(images.dtype).removeprefix('torch.')}"
         raise ValueError(f"images: expected (n, 3, h, w) uint8, got {found}")
+    if crop_size is not None and not 1 <= crop_size <= min(images.shape[2:]):
+        raise ValueError(
+            f"crop_size: expected 1..{min(images.shape[2:])}, the images' smaller side, "
+            f"got {crop_size}"
+        )
+
+
+def _random_squares(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """Cut a (side, side) square out of each (3, h, w) image at a uniform place."""
+    n, channels, height, width = images.shape
+    room = _constants((height - side + 1, width - side + 1), 1, images.device)
+    starts = torch.rand(2, n, generator=generator, device=images.device).mul_(room).long()
+    rows, columns = starts.unsqueeze(2) + torch.arange(side, device=images.device)
+    kept = images.gather(2, rows.view(n, 1, side, 1).expand(-1, channels, -1, width))
+    return kept.gather(3, columns.view(n, 1, 1, side).expand(-1, channels, side, -1))
 
 
 @lru_cache(maxsize=256)

@@ -81,6 +81,8 @@ def main() -> None:
     "--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto", show_default=True
 )
 @click.option("--partial", is_flag=True, help="Make do with a part of the data set, and say so.")
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE",
+              help="Pre-trained weights that the recipe's backbone starts from.")  # fmt: skip
 @click.option("--compile", "compiled", is_flag=True,
               help="Train with torch.compile: half a minute a network first, then up to a quarter "
               "faster with narrow ones.")  # fmt: skip

@@ -81,14 +81,16 @@ class ImageStore:
             images = self.images[index]
         return images.pin_memory() if self.device.type == "cuda" else images
 
-    def batches(self, size: int) -> Iterator[Tensor]:
+    def batches(self, size: int, crop_size: int | None = None) -> Iterator[Tensor]:
         """Yield all images in order, through the test transform, `size` at a time."""
         for images in self.stream(torch.split(torch.arange(len(self)), size)):
-            yield prepare(images, self.mean, self.std)
+            yield prepare(images, self.mean, self.std, crop_size)
 
-    def embed(self, embed: Callable[[Tensor], Tensor], batch_size: int) -> Tensor:
+    def embed(
+        self, embed: Callable[[Tensor], Tensor], batch_size: int, crop_size: int | None = None
+    ) -> Tensor:
         """Apply `embed` to every image; returns (n, d) fp32 on the training device."""
-        parts = [embed(images).float() for images in self.batches(batch_size)]
+        parts = [embed(images).float() for images in self.batches(batch_size, crop_size)]
         return torch.cat(parts)
 
 

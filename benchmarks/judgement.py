@@ -1,6 +1,6 @@
 """What is measured once, after the last epoch, beside the kNN accuracy of every evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmarks.attributes import attributes
 from benchmarks.datasets.base import ImageData, Split
+from benchmarks.galleries import gallery
 from benchmarks.recipes import Recipe
 from benchmarks.trainer import Embedded, Trainer
 from evaluation import similarities
@@ -16,14 +17,12 @@ from evaluation.clustering import clustering_figures
 from evaluation.knn import knn_predict
 from evaluation.label_free import label_free_figures
 from evaluation.linear import linear_accuracy
-from evaluation.nearest import search
 from evaluation.retrieval import retrieval_figures
 
-RECALLS = (1, 2, 4, 8)
 VIEWED_IMAGES = 2000
 """Test images of which two views are compared for the figures that need no labels."""
-QUERIES, NEIGHBOURS = 6, 6
-"""Size of the gallery."""
+RESTARTS, MANY_CLUSTERS = 10, 1000
+"""Of k-means; above so many clusters a single run, which takes as long as ten of fewer."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +54,15 @@ def judge(trainer: Trainer, embedded: Embedded, data: ImageData) -> Judgement:
     if len(np.unique(test.labels)) < 2:  # nothing to tell apart
         return Judgement(figures, protocols)
     queries = embedded.test
-    retrieved = retrieval_figures(queries, test.labels, RECALLS)
-    clustered = clustering_figures(queries, test.labels)
+    apart, told = _retrieved_and_clustered(queries, test.labels, data.recalls)
     near, drawn = _similarities(queries, test, data)
-    figures |= {**retrieved, **clustered, **near}
-    protocols |= {
-        **dict.fromkeys(retrieved, "test-against-test-self-excluded"),
-        **dict.fromkeys(clustered, "kmeans-10-restarts-on-test"),
-        **dict.fromkeys(near, "5-nearest-test-against-test"),
-    }
+    figures |= {**apart, **near}
+    protocols |= {**told, **dict.fromkeys(near, "5-nearest-test-against-test")}
     if data.unseen:  # the bank's classes are others: neither kNN nor a linear classifier
+        if embedded.test_pooled is not None:
+            apart, told = _retrieved_and_clustered(embedded.test_pooled, test.labels, data.recalls)
+            figures |= {f"pooled_{name}": value for name, value in apart.items()}
+            protocols |= {f"pooled_{name}": protocol for name, protocol in told.items()}
         return Judgement(figures, protocols, None, drawn)
     if len(np.unique(bank.labels)) > 1:
         figures["linear"] = linear_accuracy(embedded.bank, bank.labels, queries, test.labels)
@@ -77,8 +75,22 @@ def judge(trainer: Trainer, embedded: Embedded, data: ImageData) -> Judgement:
         protocols,
         _predictions(embedded.bank, bank.labels, queries, test.labels, trainer.recipe),
         drawn,
-        _gallery(embedded.bank, bank, queries, test, data.classes),
+        gallery(embedded.bank, bank, queries, test, data),
     )
+
+
+def _retrieved_and_clustered(
+    embeddings: np.ndarray, labels: np.ndarray, recalls: Sequence[int]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return how well test images find and form their classes, and by which protocols."""
+    restarts = RESTARTS if len(np.unique(labels)) <= MANY_CLUSTERS else 1
+    retrieved = retrieval_figures(embeddings, labels, recalls)
+    clustered = clustering_figures(embeddings, labels, restarts)
+    clustering = f"kmeans-{restarts}-restarts-on-test"
+    return {**retrieved, **clustered}, {
+        **dict.fromkeys(retrieved, "test-against-test-self-excluded"),
+        **dict.fromkeys(clustered, clustering),
+    }
 
 
 def _predictions(
@@ -126,25 +138,3 @@ def _histogram(attribute: str, positive: np.ndarray, negative: np.ndarray) -> pd
             "count": counts.ravel(),
         }
     )
-
-
-def _gallery(
-    bank_embeddings: np.ndarray,
-    bank: Split,
-    queries: np.ndarray,
-    test: Split,
-    classes: tuple[str, ...],
-) -> dict[str, np.ndarray]:
-    """Return a query of each of the first classes with its nearest neighbours in the bank."""
-    truth, bank_truth = np.asarray(test.labels), np.asarray(bank.labels)
-    chosen = np.unique(truth, return_index=True)[1][:QUERIES]
-    cosines, found = search(bank_embeddings, queries[chosen], min(NEIGHBOURS, len(bank)))
-    names = np.asarray(classes)
-    return {
-        "queries": test.images[chosen],
-        "neighbours": bank.images[found],
-        "correct": bank_truth[found] == truth[chosen, None],
-        "similarities": cosines,
-        "query_classes": names[truth[chosen]],
-        "neighbour_classes": names[bank_truth[found]],
-    }

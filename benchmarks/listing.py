@@ -66,7 +66,7 @@ def _state(folder: Path) -> str:
     except records.DamagedRecord as error:
         return f"damaged: {error}"
     if record is not None:
-        return "finished" if record.final.knn is None else f"finished, kNN {record.final.knn:.1f}"
+        return f"finished, {record.headline}"
     if _is_locked(folder):
         return f"in progress, {_epochs_done(folder)}"
     if (folder / records.FAILED).exists():

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from benchmarks import tables
 from benchmarks.attributes import attributes
+from benchmarks.backbones import BACKBONES
+from benchmarks.backbones.weights import WeightsFile
 from benchmarks.datasets.base import ImageData
 from benchmarks.errors import BenchError, OutOfTime, UsageProblem, unknown_name
 from benchmarks.hyper_parameters import RECIPE, defaults, resolve
@@ -89,6 +91,7 @@ def make_plan(
     seeds: int,
     settings: Settings,
     precision: str,
+    weights: Path | None = None,
 ) -> list[Run]:
     """Return the runs, seed by seed, without repeats; everything is checked before any starts.
 
@@ -99,12 +102,18 @@ def make_plan(
         seeds: number of seeds, counted from 0.
         settings: changes of hyper-parameters and of the recipe.
         precision: "bf16" or "fp32".
+        weights: the file that pre-trained backbones start from.
 
     Raises:
-        UsageProblem: if a setting, a hyper-parameter or the batch size does not fit.
+        UsageProblem: if a setting, a hyper-parameter, the batch size or the crop does not fit.
+        DataProblem: if weights are missing or wrong, or the images cannot be read.
     """
     _check_owners(settings, choices)
     read = cache(load)
+
+    @cache
+    def start(backbone: str) -> WeightsFile | None:
+        return BACKBONES[backbone].identify(weights)
 
     @cache
     def images(image_size: int | None, split: str | None, train_images: int | None) -> ImageData:
@@ -118,8 +127,10 @@ def make_plan(
     def run_of(choice: Choice) -> Run:
         recipe_changed = {**settings.get(RECIPE, {}), **choice.recipe}
         used = resolve_recipe(recipe, recipe_changed)
+        start(used.backbone)  # before hours of decoding images
         data = images(used.image_size, choice.split, used.train_images)
-        return _make_run(choice, data, used, recipe_changed, settings, precision)
+        run = _make_run(choice, data, used, recipe_changed, settings, precision)
+        return replace(run, weights=start(used.backbone))
 
     first = list(map(run_of, choices))
     plan: dict[str, Run] = {}
@@ -157,6 +168,7 @@ def _make_run(
     }
     values = resolve(method, changes)
     usual = defaults(method)
+    _check_crop(recipe, data)
     _try_out(method, values, recipe, len(data.train.images))
     return Run(
         method=method,
@@ -168,6 +180,15 @@ def _make_run(
         seed=0,
         precision=precision,
     )
+
+
+def _check_crop(recipe: Recipe, data: ImageData) -> None:
+    if recipe.crop_size is not None and recipe.crop_size > data.image_size:
+        raise UsageProblem(
+            f"recipe {recipe.name}: crop_size: expected at most {data.image_size}, the side of the "
+            f"images of {data.name}, found {recipe.crop_size}; set another recipe.crop_size or a "
+            "larger recipe.image_size"
+        )
 
 
 class _StandIn(nn.Module):
@@ -263,8 +284,7 @@ def _work_on(run: Run, place: Workplace, outcome: Outcome, timeout: float) -> No
         place.progress.run_started(run.title)
         record = carry_out(run, place)
         outcome.done.append(run)
-        figure = "no labels" if record.final.knn is None else f"kNN {record.final.knn:.1f}"
-        place.progress.run_ended(f"done: {run.title}: {figure} ({folder.name})")
+        place.progress.run_ended(f"done: {run.title}: {record.headline} ({folder.name})")
 
 
 def _lock(folder: Path, timeout: float) -> FileLock:

@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichBars
 
+HEADLINES = {"knn": "kNN", "recall_at_1": "R@1"}
+"""What an epoch's figures are shown of, and its name."""
+
 
 class Progress(Protocol):
     """What the trainer and the runs report to."""
@@ -71,8 +74,9 @@ def _describe(row: dict[str, Any], left: str) -> str:
     parts = []
     if np.isfinite(row.get("loss", np.nan)):
         parts.append(f"loss {row['loss']:.4f}")
-    if np.isfinite(row.get("knn", np.nan)):
-        parts.append(f"kNN {row['knn']:.1f}")
+    for column, name in HEADLINES.items():
+        if np.isfinite(row.get(column, np.nan)):
+            parts.append(f"{name} {row[column]:.1f}")
     if np.isfinite(row.get("images_per_second", np.nan)):
         parts.append(f"{row['images_per_second']:,.0f} images/s")
     return "  ".join([*parts, f"left {left}"])
@@ -166,8 +170,9 @@ class BarProgress:
 
     def epoch_ended(self, row: dict[str, Any]) -> None:
         """Show the epoch's figures beside the bar."""
-        known = {"knn": self._row.get("knn", np.nan)} if np.isnan(row["knn"]) else {}
-        self._row = {**row, **known}
+        known = {k: v for k, v in self._row.items() if k in HEADLINES and np.isfinite(v)}
+        found = {k: v for k, v in row.items() if k not in HEADLINES or np.isfinite(v)}
+        self._row = known | found
         status = _describe(self._row, self._clock.left())
         self._bars.update(self._current, status=status, refresh=True)
 

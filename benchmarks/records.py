@@ -45,6 +45,8 @@ class MethodFacts(_Part):
     hyper_parameters: dict[str, Any] = Field(default_factory=dict)
     changed: dict[str, Any] = Field(default_factory=dict)
     """The hyper-parameters that differ from the method's defaults."""
+    uses_labels: bool = False
+    """Whether it learns from labels: an upper bound, not one of the compared methods."""
 
 
 class DatasetFacts(_Part):
@@ -77,10 +79,23 @@ class Final(_Part):
 
 
 class Best(_Part):
-    """The best kNN over the epochs: chosen on the test set, so shown beside, never instead."""
+    """The best epoch's headline: chosen on the test set, so shown beside, never instead.
+
+    It is the kNN accuracy, or Recall@1 where the test images are of unseen classes.
+    """
 
     epoch: int
-    knn: float
+    knn: float | None = None
+    recall_at_1: float | None = None
+
+
+class Weights(_Part):
+    """The file of pre-trained weights that a run started from."""
+
+    file: str
+    sha256: str
+    published: bool
+    """Whether it is the very file that was published, by its digest."""
 
 
 class Environment(_Part):
@@ -121,12 +136,22 @@ class RunRecord(_Part):
     """Protocol of each metric, such as {"knn": "knn-200-0.1"}."""
     final: Final
     best: Best | None
+    weights: Weights | None = None
+    """None if the network started from random weights."""
     images_seen: int
     """Views of training images that passed through the network."""
     seconds: Seconds
     environment: Environment
     started: str
     finished: str
+
+    @property
+    def headline(self) -> str:
+        """What the last epoch reached, in words."""
+        if self.final.knn is not None:
+            return f"kNN {self.final.knn:.1f}"
+        recall = self.final.figures.get("recall_at_1") if self.dataset.unseen else None
+        return "no labels" if recall is None else f"R@1 {recall:.1f}"
 
     @property
     def folder(self) -> str:
@@ -255,6 +280,15 @@ def read_epochs(folder: Path) -> pd.DataFrame:
         raise DamagedRecord(f"{path}: {str(error).splitlines()[0]}") from error
 
 
+def read_arrays(folder: Path, name: str) -> dict[str, np.ndarray] | None:
+    """Return the arrays of an npz file, such as GALLERY; None if it is not there or damaged."""
+    try:
+        with np.load(folder / name, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
 def set_aside(path: Path) -> Path:
     """Rename a damaged file to `<name>.damaged` (numbered if taken) and return its new path."""
     target = path.with_name(path.name + ".damaged")
@@ -286,11 +320,7 @@ class StoredRun:
 
     def arrays(self, name: str) -> dict[str, np.ndarray] | None:
         """Return the arrays of EMBEDDINGS or GALLERY; None if they are not there or damaged."""
-        try:
-            with np.load(self.folder / name, allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            return None
+        return read_arrays(self.folder, name)
 
 
 def runs_folder(results: Path) -> Path:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,9 +17,11 @@ from torch import Tensor
 
 from benchmarks import checkpoints, records
 from benchmarks.backbones import BACKBONES
+from benchmarks.backbones.weights import WeightsFile
 from benchmarks.datasets.base import ImageData, Split
 from benchmarks.environment import describe
 from benchmarks.errors import BenchError, RunFailed, UsageProblem
+from benchmarks.galleries import gallery_keeper
 from benchmarks.images import ImageStore
 from benchmarks.judgement import Judgement, judge
 from benchmarks.progress import Progress
@@ -45,6 +47,8 @@ class Run:
     recipe_changed: Mapping[str, Any]
     seed: int
     precision: str
+    weights: WeightsFile | None = None
+    """What the network starts from; None for random weights."""
 
     @cached_property
     def key(self) -> str:
@@ -61,6 +65,8 @@ class Run:
             "seed": self.seed,
             "precision": self.precision,
         }
+        if self.weights is not None:
+            declared["weights"] = self.weights.facts.sha256
         text = json.dumps(declared, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -161,7 +167,8 @@ def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
         checkpoints.save(folder, run.key, trainer.method, trainer.optimizer, history)
         records.write_epochs(folder, history)
 
-    embedded = trainer.fit(history, save_epoch, place.deadline)
+    keep_gallery = gallery_keeper(folder, run.data, run.recipe, trainer.epochs)
+    embedded = trainer.fit(history, save_epoch, place.deadline, keep_gallery)
     judgement = judge(trainer, embedded, run.data)
     records.write_epochs(folder, trainer.history)
     _write_arrays(folder, embedded, judgement, run.data)
@@ -190,7 +197,8 @@ def build_trainer(run: Run, place: Workplace, kind: type[Trainer] = Trainer) -> 
     # Every method of a seed starts from the same encoder, whatever it draws afterwards.
     torch.manual_seed(derive_seed(run.seed, "encoder"))
     normalisation = (data.mean, data.std)
-    encoder = BACKBONES[recipe.backbone](recipe.embedding_size, normalisation=normalisation)
+    weights = run.weights.path if run.weights else None
+    encoder = BACKBONES[recipe.backbone](recipe.embedding_size, weights, normalisation)
     torch.manual_seed(derive_seed(run.seed, "method"))
     method = run.method(encoder, instances=len(images.train), **run.hyper_parameters)
     if method.uses_labels:
@@ -227,7 +235,7 @@ def _stores(data: ImageData, device: torch.device) -> Stores:
     train = store(data.train)
     bank = train if data.bank is None else store(data.bank)
     test = None if data.test is None else store(data.test)
-    return Stores(train, bank, test, data.unseen)
+    return Stores(train, bank, test, data.unseen, data.recalls)
 
 
 def _write_arrays(folder: Path, embedded: Embedded, judgement: Judgement, data: ImageData) -> None:
@@ -255,14 +263,15 @@ def _make_record(
     last = history.iloc[-1]
     columns = {"epoch", "loss", "lr", "knn", "images_per_second", "images_seen", "train_seconds",
                "evaluate_seconds"}  # fmt: skip
+    headline = "recall_at_1" if run.data.unseen else "knn"
     figures = {k: float(v) for k, v in last.items() if k not in columns and np.isfinite(v)}
     figures |= {k: float(v) for k, v in judgement.figures.items() if np.isfinite(v)}
     if np.isfinite(last["loss"]):
         figures["loss"] = float(last["loss"])
     best = None
-    if history["knn"].notna().any():
-        row = history.loc[history["knn"].idxmax()]
-        best = records.Best(epoch=int(row["epoch"]), knn=float(row["knn"]))
+    if headline in history and history[headline].notna().any():
+        row = history.loc[history[headline].idxmax()]
+        best = records.Best(epoch=int(row["epoch"]), **{headline: float(row[headline])})
     protocol = run.recipe.knn_protocol
     return records.RunRecord(
         key=run.key,
@@ -271,6 +280,7 @@ def _make_record(
             paper=run.method.paper,
             hyper_parameters=dict(run.hyper_parameters),
             changed=dict(run.changed),
+            uses_labels=run.method.uses_labels,
         ),
         dataset=records.DatasetFacts(**run.data.facts()),
         recipe=asdict_recipe(run.recipe),
@@ -288,6 +298,7 @@ def _make_record(
             figures=figures,
         ),
         best=best,
+        weights=records.Weights(**asdict(run.weights.facts)) if run.weights else None,
         images_seen=int(last["images_seen"]),
         seconds=records.Seconds(
             train=float(last["train_seconds"]), evaluate=float(last["evaluate_seconds"])

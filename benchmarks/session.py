@@ -46,6 +46,8 @@ class Request:
     """Whether a part of a data set will do, which its records then say."""
     compiled: bool = False
     """Whether torch.compile prepares encoders for training."""
+    weights: Path | None = None
+    """The file that pre-trained backbones start from."""
 
 
 def run_request(request: Request) -> Outcome:
@@ -67,7 +69,7 @@ def run_request(request: Request) -> Outcome:
         keep_freed_memory()
     precision = choose_precision(request.precision, device)
     load = partial(dataset.load, _data_root(dataset, request.data), partial=request.partial)
-    runs = make_plan(choices, load, recipe, request.seeds, settings, precision)
+    runs = make_plan(choices, load, recipe, request.seeds, settings, precision, request.weights)
     with make_progress(len(runs)) as progress:
         for note in dict.fromkeys(note for run in runs for note in run.data.notes):
             progress.note(note)

@@ -13,17 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.augment import Augmentation, augment
+from benchmarks.datasets.base import RECALLS
 from benchmarks.errors import OutOfTime, RunFailed, UsageProblem
 from benchmarks.images import ImageStore
 from benchmarks.progress import Progress
 from benchmarks.recipes import Recipe
 from benchmarks.stopwatch import Stopwatch
+from evaluation.arrays import unit_rows
 from evaluation.knn import knn_accuracy
+from evaluation.nearest import search
+from evaluation.retrieval import recall_at_k
 from methods import Batch, Method
 
 CHECK_EVERY = 20
 """Steps between two looks at the losses: each look waits for the device."""
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH, EVALUATION_PIXELS = 1000, 1 << 23
+"""Most images, and most pixels of images, that are embedded at a time."""
 COMPILER = "inductor"
 """Backend of torch.compile."""
 
@@ -48,13 +53,16 @@ class Stores:
         train: what is learned from.
         bank: what the kNN classifier compares with: the same store as `train`, or a labelled one.
         test: what is classified; None if there is nothing to evaluate on.
-        unseen: whether the test classes are others than the bank's, which cannot vote on them then.
+        unseen: whether the test classes are others than the bank's, which cannot vote on them then;
+            test images are retrieved from among themselves instead.
+        recalls: how many neighbours count for recall then.
     """
 
     train: ImageStore
     bank: ImageStore
     test: ImageStore | None
     unseen: bool = False
+    recalls: tuple[int, ...] = RECALLS
 
 
 def derive_seed(*parts: object) -> int:
@@ -132,6 +140,7 @@ class Trainer:
         history: pd.DataFrame,
         epoch_done: Callable[[pd.DataFrame], None],
         deadline: float | None = None,
+        evaluated: Callable[[int, np.ndarray], None] | None = None,
     ) -> Embedded:
         """Train the epochs that `history` does not hold yet; return the last embeddings.
 
@@ -140,12 +149,15 @@ class Trainer:
             epoch_done: called with the longer history after each epoch, to save it.
             deadline: no epoch is started that would not end before it, as long as the last one
                 took; in seconds of `time.monotonic`. One epoch is trained in any case.
+            evaluated: called with the epoch and the test images' embeddings, if there are any, at
+                each evaluation and before `epoch_done`.
 
         Raises:
             RunFailed: at the first loss that is NaN or infinite.
             OutOfTime: if the deadline comes before the last epoch.
         """
         self.history = history
+        self._evaluated = evaluated
         embedded: Embedded | None = None
         done = int(history["epoch"].iloc[-1]) if len(history) else 0
         if self.epochs == 0 and history.empty:
@@ -180,15 +192,16 @@ class Trainer:
         self.progress.epoch_started(epoch + 1, self.epochs, len(batches))
 
         clock.lap("start of epoch")
-        gathered = self.images.train.stream(batches)
-        for step, (index, images) in enumerate(zip(batches, gathered, strict=True)):
+        shown = self._shown(batches, epoch)
+        for step, (index, images) in enumerate(zip(batches, shown, strict=True)):
             clock.lap("sampling")
             views = augment(
-                images.repeat(method.views, 1, 1, 1),
+                images,
                 recipe.augmentation,
                 self.images.train.mean,
                 self.images.train.std,
                 augmentation_draws,
+                recipe.crop_size,
             )
             batch = Batch(index, views.chunk(method.views))
             clock.lap("augmentation")
@@ -226,6 +239,24 @@ class Trainer:
             batches.pop()
         return batches
 
+    def _shown(self, batches: list[Tensor], epoch: int) -> Iterator[Tensor]:
+        """Yield the (views * b, 3, h, w) images of which each batch shows a view, view by view."""
+        train, views = self.images.train, self.method.views
+        if self.recipe.partners == "itself" or views != 2:
+            yield from (images.repeat(views, 1, 1, 1) for images in train.stream(batches))
+            return
+        partners = self._partners(epoch)
+        yield from train.stream([torch.cat([index, partners[index]]) for index in batches])
+
+    def _partners(self, epoch: int) -> Tensor:
+        """Return (n,) training images: each its own or, by one coin each, its nearest neighbour."""
+        embeddings, pooled = self._embed_store(self.images.train, pooled=True)
+        features = unit_rows(torch.from_numpy(embeddings if pooled is None else pooled))
+        nearest = torch.from_numpy(search(features, features, 1, exclude_self=True)[1][:, 0])
+        coins = self._generator(epoch, "partners", torch.device("cpu"))
+        itself = torch.rand(len(nearest), generator=coins) < 0.5
+        return torch.where(itself, torch.arange(len(nearest)), nearest).to(self.device)
+
     def _set_lr(self, lr: float) -> float:
         for group in self.optimizer.param_groups if self.optimizer else ():
             group["lr"] = lr * group.get("lr_scale", 1.0)
@@ -251,15 +282,32 @@ class Trainer:
 
     def _evaluate(
         self, row: dict[str, Any], seconds: float, views: int
-    ) -> tuple[dict[str, Any], Embedded]:
+    ) -> tuple[dict[str, Any], Embedded | None]:
         started = time.perf_counter()
         self.progress.evaluating()
-        embedded = self.embed_images(pooled=row["epoch"] == self.epochs)
-        memory = self.method.memory()
-        row = {**row, "knn": self._knn(embedded.bank, embedded.test)}
-        if memory is not None and self.images.bank is self.images.train:
-            row["memory_knn"] = self._knn(memory.detach().float().cpu().numpy(), embedded.test)
+        last = row["epoch"] == self.epochs
+        embedded: Embedded | None = None
+        if self.images.unseen and not last:  # only the test images are judged
+            test = self._embed_test()
+        else:
+            embedded = self.embed_images(pooled=last)
+            test = embedded.test
+            memory = self.method.memory()
+            row = {**row, "knn": self._knn(embedded.bank, test)}
+            if memory is not None and self.images.bank is self.images.train:
+                row["memory_knn"] = self._knn(memory.detach().float().cpu().numpy(), test)
+        row |= self._recalls(test)
+        if self._evaluated is not None and test is not None:
+            self._evaluated(row["epoch"], test)
         return self._with_totals(row, seconds, time.perf_counter() - started, views), embedded
+
+    def _recalls(self, queries: np.ndarray | None) -> dict[str, float]:
+        """Return R@K of the test images among themselves, if their classes are unseen ones."""
+        test = self.images.test
+        if not self.images.unseen or queries is None or test is None or test.labels is None:
+            return {}
+        recalls = recall_at_k(queries, test.labels, self.images.recalls)
+        return {f"recall_at_{k}": recall for k, recall in recalls.items()}
 
     def _knn(self, bank: np.ndarray, queries: np.ndarray | None) -> float:
         bank_labels = self.images.bank.labels
@@ -293,6 +341,9 @@ class Trainer:
         test, test_pooled = self._embed_store(self.images.test, pooled)
         return Embedded(bank, test, bank_pooled, test_pooled)
 
+    def _embed_test(self) -> np.ndarray | None:
+        return None if self.images.test is None else self._embed_store(self.images.test, False)[0]
+
     def embed_two_views(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Embed two views of at most `count` test images (training images if there are none).
 
@@ -305,9 +356,11 @@ class Trainer:
         first: list[Tensor] = []
         second: list[Tensor] = []
         with self._evaluation_mode():
-            for images in store.stream(torch.split(chosen, EVALUATION_BATCH)):
+            for images in store.stream(torch.split(chosen, self._embedded_together(store))):
                 for kept in (first, second):
-                    views = augment(images, Augmentation(), store.mean, store.std, draws)
+                    views = augment(
+                        images, Augmentation(), store.mean, store.std, draws, self.recipe.crop_size
+                    )
                     kept.append(self.method.embed(views).float().cpu())
         return torch.cat(first).numpy(), torch.cat(second).numpy()
 
@@ -319,7 +372,7 @@ class Trainer:
             hook = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0].float()))
         try:
             with self._evaluation_mode():
-                embeddings = store.embed(self.method.embed, EVALUATION_BATCH)
+                embeddings = self._embed(store)
         finally:
             if hook is not None:
                 hook.remove()
@@ -328,7 +381,16 @@ class Trainer:
     def embed_training_images(self) -> Tensor:
         """Return the (n, d) embeddings of the training images, on the training device."""
         with self._evaluation_mode():
-            return self.images.train.embed(self.method.embed, EVALUATION_BATCH)
+            return self._embed(self.images.train)
+
+    def _embed(self, store: ImageStore) -> Tensor:
+        together = self._embedded_together(store)
+        return store.embed(self.method.embed, together, self.recipe.crop_size)
+
+    def _embedded_together(self, store: ImageStore) -> int:
+        """Return how many images are embedded at a time, fewer of large ones."""
+        height, width = store.images.shape[2:]
+        return max(1, min(EVALUATION_BATCH, EVALUATION_PIXELS // (height * width)))
 
     @contextmanager
     def _evaluation_mode(self) -> Iterator[None]:

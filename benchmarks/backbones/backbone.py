@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from benchmarks.backbones.googlenet import GoogLeNet
-from benchmarks.backbones.weights import Published, load
+from benchmarks.backbones.weights import Published, WeightsFile, identify, load
 from benchmarks.errors import DataProblem, UsageProblem
 
 
@@ -32,6 +32,34 @@ class Backbone:
         """Whether its figures compare with published ones."""
         return not self.remark
 
+    def identify(self, weights: Path | None) -> WeightsFile | None:
+        """Return what a run must know of its file of weights; None for a random start.
+
+        Args:
+            weights: the file that the user gives, if any.
+
+        Raises:
+            DataProblem: weights are missing, or the file is not the right one by its digest.
+            UsageProblem: weights are given to a network that starts from random ones.
+        """
+        self._require(weights)
+        if self.weights is None or weights is None:
+            return None
+        return WeightsFile(weights, identify(weights, self.weights))
+
+    def _require(self, weights: Path | None) -> None:
+        """Refuse weights that are given to no avail, and a start without those that it needs."""
+        if self.weights is None and weights is not None:
+            raise UsageProblem(
+                f"backbone {self.name}: expected no --weights, as it starts from random ones, "
+                f"found {weights}; leave the option out or choose a pre-trained backbone"
+            )
+        if self.weights is not None and weights is None:
+            raise DataProblem(
+                f"backbone {self.name} starts from pre-trained weights, and none are given. "
+                f"{self.weights.remedy}."
+            )
+
     def __call__(
         self,
         embedding_size: int,
@@ -52,16 +80,7 @@ class Backbone:
             DataProblem: the weights are missing, damaged or of another network.
             UsageProblem: weights are given to a network that starts from random ones.
         """
-        if self.weights is None and weights is not None:
-            raise UsageProblem(
-                f"backbone {self.name}: expected no --weights, as it starts from random ones, "
-                f"found {weights}; leave the option out or choose a pre-trained backbone"
-            )
-        if self.weights is not None and weights is None:
-            raise DataProblem(
-                f"backbone {self.name} starts from pre-trained weights, and none are given. "
-                f"{self.weights.remedy}."
-            )
+        self._require(weights)
         network = self.build(embedding_size)
         if isinstance(network, GoogLeNet) and normalisation is not None:
             network.pixels.set_normalisation(*normalisation)

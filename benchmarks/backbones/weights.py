@@ -52,6 +52,14 @@ class WeightsFacts:
     """Whether it is the very file that was published, by its digest."""
 
 
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file that was identified as holding a network's weights."""
+
+    path: Path
+    facts: WeightsFacts
+
+
 GOOGLENET_CAFFE = Published(
     "googlenet.h5",
     "https://github.com/vadimkantorov/metriclearningbench/releases/download/data/googlenet.h5",

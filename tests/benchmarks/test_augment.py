@@ -327,3 +327,37 @@ def test_other_images_are_refused(images):
         augment(images, Augmentation(), MEAN, STD, rng())
     with pytest.raises(ValueError, match=r"expected \(n, 3, h, w\) uint8, got \("):
         prepare(images, MEAN, STD)
+
+
+def test_random_squares_are_cut_out_unchanged_and_everywhere():
+    images = torch.arange(5 * 6, dtype=torch.uint8).view(1, 1, 5, 6).repeat(4000, 3, 1, 1)
+    views = augment(images, NOTHING, (0.0,) * 3, (1.0,) * 3, rng(), crop_size=3)
+    found = (views * 255).round().long()
+    corners = found[:, 0, 0, 0]
+    tops, lefts = corners // 6, corners % 6
+    rows = torch.arange(3).view(1, 3, 1) + tops.view(-1, 1, 1)
+    columns = torch.arange(3).view(1, 1, 3) + lefts.view(-1, 1, 1)
+    assert torch.equal(found, (rows * 6 + columns).unsqueeze(1).expand(-1, 3, -1, -1))
+    shares = torch.bincount(tops * 4 + lefts, minlength=12) / 4000
+    assert len(shares) == 12  # 3 tops and 4 lefts, all equally likely
+    assert (shares - 1 / 12).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(("side", "crop"), [(8, 5), (8, 8), (9, 4)])
+def test_test_images_are_cut_from_the_centre_as_by_torchvision(side, crop):
+    images = torch.randint(256, (2, 3, side, side), dtype=torch.uint8, generator=rng())
+    found = prepare(images, (0.0,) * 3, (1.0,) * 3, crop)
+    expected = TF.center_crop(images, [crop, crop]) / 255
+    if (side - crop) % 2 == 0:
+        assert torch.allclose(found, expected, atol=1e-6)
+    top = (side - crop) // 2
+    assert torch.allclose(found, images[..., top : top + crop, top : top + crop] / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("crop", [0, 9])
+def test_a_crop_that_does_not_fit_is_refused(crop):
+    images = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"crop_size: expected 1\.\.8"):
+        prepare(images, (0.0,) * 3, (1.0,) * 3, crop)
+    with pytest.raises(ValueError, match=r"crop_size: expected 1\.\.8"):
+        augment(images, NOTHING, (0.0,) * 3, (1.0,) * 3, rng(), crop_size=crop)

@@ -137,7 +137,7 @@ def test_list_names_everything(bench):
     assert "paper" in bench("list", "recipes").output
     assert "cifar10" in bench("list", "datasets").output
     listed = bench("list", "tables").output
-    assert [line.split()[0] for line in listed.splitlines()] == ["1", "2", "7", "8"]
+    assert [line.split()[0] for line in listed.splitlines()] == list("12345678")
     assert "10 rows, 4 of them quoted" in listed
     assert bench("list", "runs").output == ""
 

@@ -292,3 +292,69 @@ def test_phases_add_up_to_the_epoch(stores):
 def test_derived_seeds_differ():
     assert derive_seed(0, 1) != derive_seed(1, 0)
     assert derive_seed(0, "order") == derive_seed(0, "order") >= 0
+
+
+class Onlooker(Probe):
+    """Keeps the views as they are shown."""
+
+    def loss(self, batch: Batch):
+        self.shown = getattr(self, "shown", [])
+        self.shown.append((batch.index, *batch.views))
+        return super().loss(batch)
+
+
+def test_by_one_coin_an_epoch_the_second_view_is_of_the_nearest_neighbour(stores):
+    method = Onlooker(Encoder(), 50)
+    still = Augmentation().without("crop", "jitter", "grayscale", "flip")
+    trainer = make(stores, method, epochs=2, partners="neighbour", augmentation=still, lr=1e-12)
+    _, pooled = trainer._embed_store(trainer.images.train, pooled=True)
+    rows = pooled.astype(np.float64)
+    cosines = rows @ rows.T / np.outer(*[np.linalg.norm(rows, axis=1)] * 2)
+    np.fill_diagonal(cosines, -np.inf)
+    nearest = torch.from_numpy(cosines.argmax(1))
+    fit(trainer)
+    pixels = next(trainer.images.train.batches(50))
+
+    def kept(epoch):
+        """Return the images that the coin has left as they are, of those seen in the epoch."""
+        index, first, second = (torch.cat(parts) for parts in zip(*epoch, strict=True))
+        assert torch.equal(first, pixels[index])
+        itself = (second == pixels[index]).flatten(1).all(1)
+        return index, second, itself
+
+    index, second, itself = kept(method.shown[:3])
+    assert torch.equal(second[~itself], pixels[nearest[index[~itself]]])
+    assert 10 < int(itself.sum()) < 38  # of 48; outside once in 30,000 draws
+    again, _, later = kept(method.shown[3:])
+    assert set(index[itself].tolist()) != set(again[later].tolist())
+    assert [len(views) for views in method.shown[0]] == [16] * 3
+
+
+def test_methods_with_one_view_have_no_partners(stores):
+    method = Onlooker(Encoder(), 50, views=1)
+    still = Augmentation().without("crop", "jitter", "grayscale", "flip")
+    fit(make(stores, method, epochs=1, partners="neighbour", augmentation=still))
+    pixels = next(stores.train.batches(50))
+    for index, only in method.shown:
+        assert torch.equal(only, pixels[index])
+
+
+def test_views_and_test_images_are_cropped(stores):
+    method = Onlooker(Encoder(), 50)
+    trainer = make(stores, method, epochs=1, crop_size=6)
+    fit(trainer)
+    assert method.shown[0][1].shape[2:] == (6, 6)
+    with torch.no_grad():
+        method.eval()
+        expected = method.embed(next(stores.test.batches(20, 6)))
+    assert np.allclose(trainer.embed_images().test, expected, atol=1e-6)
+    assert trainer.embed_two_views(20)[0].shape == (20, 4)
+
+
+def test_fewer_large_images_are_embedded_at_a_time(stores, monkeypatch):
+    monkeypatch.setattr(trainer_module, "EVALUATION_PIXELS", 7 * 8 * 8)
+    trainer = make(stores)
+    sizes = []
+    trainer.method.encoder.register_forward_hook(lambda *args: sizes.append(len(args[2])))
+    trainer.embed_images()
+    assert sizes == [7] * 7 + [1] + [7, 7, 6]
