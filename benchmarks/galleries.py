@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks import records
 from benchmarks.datasets.base import ImageData, Split
 from benchmarks.recipes import Recipe
-from evaluation.nearest import search
+from evaluation.nearest import drop_self, search
 
 QUERIES, NEIGHBOURS = 6, 6
 EPOCH_NEIGHBOURS = 4
@@ -53,7 +53,7 @@ def gallery_keeper(
             return
         chosen = _chosen(test)
         found = search(embeddings, embeddings[chosen], min(EPOCH_NEIGHBOURS + 1, len(test)))
-        cosines, others = _without(chosen, *found)
+        cosines, others = drop_self(*found, chosen)
         fresh = _pictures(chosen, others, cosines, test, test, data)
         fresh = {name: values[None] for name, values in fresh.items()} | {
             "epochs": np.array([epoch])
@@ -76,16 +76,6 @@ def _chosen(test: Split) -> np.ndarray:
     """Return the first image of each of the first classes."""
     chosen: np.ndarray = np.unique(np.asarray(test.labels), return_index=True)[1][:QUERIES]
     return chosen
-
-
-def _without(
-    itself: np.ndarray, cosines: np.ndarray, found: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Drop each query from its neighbours, or the last of them where it is not among them."""
-    kept = found != itself[:, None]
-    kept[kept.all(1), -1] = False
-    shape = len(itself), -1
-    return cosines[kept].reshape(shape), found[kept].reshape(shape)
 
 
 def _pictures(

@@ -106,14 +106,15 @@ def _predictions(
 
 def _similarities(
     queries: np.ndarray, test: Split, data: ImageData
-) -> tuple[dict[str, float], pd.DataFrame]:
+) -> tuple[dict[str, float], pd.DataFrame | None]:
     """Return overlap and AUC of the paper's Figures 5 and 6, and their histograms."""
     truth: dict[str, Any] = {"class": test.labels}
     truth |= {name: has[test.labels] for name, has in attributes(data.name, data.classes).items()}
     figures: dict[str, list[float]] = {}
     frames = []
     for attribute, labels in truth.items():
-        if len(np.unique(labels)) < 2:
+        images = np.unique(labels, return_counts=True)[1]
+        if len(images) < 2 or images.max() < 2:  # nothing to tell apart, or nothing alike
             continue
         positive, negative = similarities.nearest_similarities(queries, labels)
         kind = "similarity" if attribute == "class" else "attribute"
@@ -124,7 +125,7 @@ def _similarities(
             figures[f"attribute_auc_{attribute}"] = [auc]
         frames.append(_histogram(attribute, positive, negative))
     means = {name: float(np.mean(values)) for name, values in figures.items()}
-    return means, pd.concat(frames, ignore_index=True)
+    return means, pd.concat(frames, ignore_index=True) if frames else None
 
 
 def _histogram(attribute: str, positive: np.ndarray, negative: np.ndarray) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +14,11 @@ from torch import Tensor
 Array: TypeAlias = npt.NDArray[Any] | Tensor
 """What a caller may pass: a numpy array, or a torch tensor on any device."""
 Floats: TypeAlias = npt.NDArray[np.float32]
+Doubles: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
+
+CELLS = 1 << 22
+"""Cells held at once by what works row by row: 16 MiB in fp32."""
 
 
 def as_embeddings(array: Array, name: str) -> Tensor:
@@ -126,3 +131,10 @@ def check_positive(value: float, name: str) -> float:
 def percent(correct: npt.NDArray[np.bool_]) -> float:
     """Return the share of true entries, 0 to 100."""
     return 100.0 * int(np.count_nonzero(correct)) / correct.size
+
+
+def row_chunks(rows: int, columns: int) -> Iterator[slice]:
+    """Yield consecutive slices of `rows`, each of at most `CELLS` cells of so many columns."""
+    step = max(1, CELLS // columns)
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))

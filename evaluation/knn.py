@@ -11,12 +11,10 @@ from evaluation.arrays import (
     check_count,
     check_positive,
     percent,
+    row_chunks,
     unit_rows,
 )
 from evaluation.nearest import search
-
-SCORES = 1 << 22
-"""Class scores held at once while voting: 32 MiB in fp64."""
 
 
 def knn_predict(
@@ -80,9 +78,7 @@ def knn_accuracy(
 def _vote(similarities: Floats, codes: Integers, classes: int, temperature: float) -> Integers:
     """Return the winning class code (q,) from (q, k) descending similarities and their codes."""
     winners = np.empty(len(codes), np.int64)
-    rows = max(1, SCORES // classes)
-    for start in range(0, len(codes), rows):
-        part = slice(start, start + rows)
+    for part in row_chunks(len(codes), classes):
         close = similarities[part].astype(np.float64)
         # relative to the nearest neighbour: no temperature, however small, overflows
         weights = np.exp((close - close[:, :1]) / temperature)

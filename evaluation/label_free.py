@@ -12,10 +12,10 @@ from evaluation.arrays import (
     check_count,
     check_positive,
     check_same_width,
+    row_chunks,
     unit_rows,
 )
 from evaluation.nearest import search
-from evaluation.similarities import row_chunks
 
 EPSILON = 1e-7
 """Added to each share of RankMe, the authors' value for fp32."""

@@ -59,7 +59,7 @@ def search(
     on_host = bank.device.type == "cpu"
     neighbours = _search_host if on_host else _search_device
     found = _order_ties(*neighbours(bank, queries.to(bank.device), k + exclude_self))
-    return _drop_self(*found) if exclude_self else found
+    return drop_self(*found, np.arange(len(bank))) if exclude_self else found
 
 
 def kmeans(
@@ -143,9 +143,9 @@ def _order_ties(similarities: Floats, indices: Integers) -> tuple[Floats, Intege
     return similarities, indices
 
 
-def _drop_self(similarities: Floats, indices: Integers) -> tuple[Floats, Integers]:
-    """Drop row i's own index, or its last neighbour where k others outrank itself."""
-    dropped = indices == np.arange(len(indices))[:, None]
+def drop_self(similarities: Floats, indices: Integers, own: Integers) -> tuple[Floats, Integers]:
+    """Drop each query's `own` row of the bank from its neighbours, or the last if it is absent."""
+    dropped = indices == own[:, None]
     dropped[~dropped.any(axis=1), -1] = True
     shape = (len(indices), -1)
     return similarities[~dropped].reshape(shape), indices[~dropped].reshape(shape)

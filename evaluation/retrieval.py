@@ -9,19 +9,19 @@ from torch import Tensor
 
 from evaluation.arrays import (
     Array,
+    Doubles,
     Integers,
     as_embeddings,
     as_labels,
     check_count,
     percent,
+    row_chunks,
     unit_rows,
 )
-from evaluation.nearest import search
-from evaluation.similarities import row_chunks
+from evaluation.nearest import drop_self, search
 
 Hits: TypeAlias = npt.NDArray[np.bool_]
 """(q, k): is the neighbour of rank k, the nearest first, of its query's class?"""
-Numbers: TypeAlias = npt.NDArray[np.float64]
 
 
 def recall_at_k(
@@ -71,13 +71,7 @@ def mean_average_precision_at_r(embeddings: Array, labels: Array) -> float:
     Raises:
         ValueError: if shapes or values do not fit.
     """
-    bank, classes = _checked(embeddings, labels)
-    relevant = _others_of_class(classes)
-    deepest = max(1, int(relevant.max()))
-    scores = [
-        _average_precision(hits, relevant[part]) for part, hits in _hits(bank, classes, deepest)
-    ]
-    return _mean_score(np.concatenate(scores), relevant)
+    return retrieval_figures(embeddings, labels, (1,))["map_at_r"]
 
 
 def retrieval_figures(
@@ -134,29 +128,25 @@ def _hits(bank: Tensor, classes: Integers, k: int) -> Iterator[tuple[slice, Hits
     """Yield some images at a time, with the hits among their k nearest, or all the others."""
     k = min(k, len(bank) - 1)
     for part in row_chunks(len(bank), k + 1):
-        _, indices = search(bank, bank[part], k + 1)
-        own = np.arange(part.start, part.stop)[:, None]
-        itself = indices == own
-        # k + 1 copies may outrank the image itself
-        itself[~itself.any(axis=1), -1] = True
-        others = indices[~itself].reshape(-1, k)
-        yield part, classes[others] == classes[own]
+        own = np.arange(part.start, part.stop)
+        _, others = drop_self(*search(bank, bank[part], k + 1), own)
+        yield part, classes[others] == classes[part, None]
 
 
-def _first_hit(hits: Hits) -> Numbers:
+def _first_hit(hits: Hits) -> Doubles:
     """Return the rank (q,) of the first hit, from 0 on; infinity where there is none."""
     return np.where(hits.any(axis=1), hits.argmax(axis=1), np.inf)
 
 
-def _average_precision(hits: Hits, relevant: Integers) -> Numbers:
+def _average_precision(hits: Hits, relevant: Integers) -> Doubles:
     """Return the average precision at R (q,), 0 to 1; 0 where R is 0."""
     ranks = np.arange(1, hits.shape[1] + 1)
     counted = hits & (ranks <= relevant[:, None])
     precisions = counted.cumsum(axis=1) / ranks
-    scores: Numbers = precisions.sum(axis=1, where=counted) / np.maximum(relevant, 1)
+    scores: Doubles = precisions.sum(axis=1, where=counted) / np.maximum(relevant, 1)
     return scores
 
 
-def _mean_score(scores: Numbers, relevant: Integers) -> float:
+def _mean_score(scores: Doubles, relevant: Integers) -> float:
     """Return the mean in percent over the images that have others of their class, or 0."""
     return 100.0 * float(scores.sum()) / max(1, int(np.count_nonzero(relevant)))

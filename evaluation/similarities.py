@@ -1,24 +1,21 @@
 """How far the cosine similarities within a class or attribute lie above those between."""
 
-from collections.abc import Iterator
-
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from evaluation.arrays import (
     Array,
+    Doubles,
     Floats,
     Integers,
     as_embeddings,
     as_labels,
     check_count,
+    row_chunks,
     unit_rows,
 )
 
-CELLS = 1 << 22
-"""Similarities held at once: 16 MiB in fp32."""
 BINS = 80
 """Bins of a histogram of cosine similarities, each 0.025 wide."""
 ROUNDING = 1e-3
@@ -98,7 +95,7 @@ def auc(positive: Array, negative: Array) -> float:
     return (int(wins) + int(wins_and_ties)) / (2 * len(above) * len(below))
 
 
-def histogram(positive: Array, negative: Array) -> tuple[Integers, npt.NDArray[np.float64]]:
+def histogram(positive: Array, negative: Array) -> tuple[Integers, Doubles]:
     """Count positive and negative similarities in 80 equal bins from -1 to 1.
 
     Args:
@@ -113,13 +110,6 @@ def histogram(positive: Array, negative: Array) -> tuple[Integers, npt.NDArray[n
         ValueError: if a side has no values or a value is no cosine.
     """
     return _histogram(positive, negative, BINS)
-
-
-def row_chunks(rows: int, columns: int) -> Iterator[slice]:
-    """Yield consecutive slices of `rows`, each of at most `CELLS` cells of so many columns."""
-    step = max(1, CELLS // columns)
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))
 
 
 def _as_integers(labels: Array) -> Array:
@@ -138,9 +128,7 @@ def _keep_largest(candidates: Floats, rows: Floats) -> None:
     np.copyto(rows[:, :width], largest, where=np.isfinite(largest))
 
 
-def _histogram(
-    positive: Array, negative: Array, bins: int
-) -> tuple[Integers, npt.NDArray[np.float64]]:
+def _histogram(positive: Array, negative: Array, bins: int) -> tuple[Integers, Doubles]:
     edges = np.linspace(-1.0, 1.0, bins + 1)
     counts = [
         np.histogram(_cosines(side, name), edges)[0]
@@ -149,7 +137,7 @@ def _histogram(
     return np.stack(counts).astype(np.int64), edges
 
 
-def _cosines(array: Array, name: str) -> npt.NDArray[np.float64]:
+def _cosines(array: Array, name: str) -> Doubles:
     values = _values(array, name)
     if np.abs(values).max() > 1.0 + ROUNDING:
         raise ValueError(
@@ -159,7 +147,7 @@ def _cosines(array: Array, name: str) -> npt.NDArray[np.float64]:
     return np.clip(values, -1.0, 1.0)
 
 
-def _values(array: Array, name: str) -> npt.NDArray[np.float64]:
+def _values(array: Array, name: str) -> Doubles:
     """Return the values that are not NaN, in one dimension."""
     host = array.detach().cpu().double().numpy() if isinstance(array, Tensor) else array
     values = np.asarray(host, np.float64).ravel()

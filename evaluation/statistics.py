@@ -2,15 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from evaluation.arrays import check_count
-
-Doubles: TypeAlias = npt.NDArray[np.float64]
+from evaluation.arrays import Doubles, check_count
 
 EXACT_BELOW = 25
 """Discordant pairs from which McNemar's test takes chi-square for the exact binomial."""

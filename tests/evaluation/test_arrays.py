@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from evaluation import arrays
 from evaluation.arrays import (
     as_embeddings,
     as_labels,
@@ -11,6 +12,7 @@ from evaluation.arrays import (
     check_positive,
     check_same_width,
     percent,
+    row_chunks,
     unit_rows,
 )
 
@@ -163,3 +165,11 @@ def test_bad_positive_numbers(value):
 
 def test_percent_is_the_nearest_float():
     assert percent(np.arange(10_000) < 5_682) == 56.82
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(10, 3), (1, 100), (7, 1), (12, 4)])
+def test_chunks_cover_every_row_once(monkeypatch, rows, columns):
+    monkeypatch.setattr(arrays, "CELLS", 12)
+    parts = list(row_chunks(rows, columns))
+    assert [i for part in parts for i in range(rows)[part]] == list(range(rows))
+    assert all((part.stop - part.start) * columns <= max(12, columns) for part in parts)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation import knn
+from evaluation import arrays
 from evaluation.knn import knn_accuracy, knn_predict
 
 
@@ -60,7 +60,7 @@ def test_defaults_are_the_papers():
 def test_chunks_of_queries_do_not_matter(monkeypatch):
     bank, labels, queries, _ = problem()
     expected = knn_predict(bank, labels, queries, 20)
-    monkeypatch.setattr(knn, "SCORES", 13)
+    monkeypatch.setattr(arrays, "CELLS", 13)
     np.testing.assert_array_equal(knn_predict(bank, labels, queries, 20), expected)
 
 

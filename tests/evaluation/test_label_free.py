@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation import similarities
+from evaluation import arrays
 from evaluation.label_free import (
     alignment,
     effective_rank,
@@ -71,7 +71,7 @@ def test_uniformity_equals_a_naive_loop(temperature):
 def test_chunks_of_pairs_do_not_matter(monkeypatch, cells):
     points, _ = views()
     expected = uniformity(points)
-    monkeypatch.setattr(similarities, "CELLS", cells)
+    monkeypatch.setattr(arrays, "CELLS", cells)
     assert uniformity(points) == pytest.approx(expected, rel=1e-6)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation import similarities
+from evaluation import arrays
 from evaluation.retrieval import (
     mean_average_precision_at_r,
     recall_at_k,
@@ -185,7 +185,7 @@ def test_one_search_gives_the_same_figures(ks):
 def test_chunks_of_queries_do_not_matter(monkeypatch, cells):
     points, labels = problem()
     expected = retrieval_figures(points, labels)
-    monkeypatch.setattr(similarities, "CELLS", cells)
+    monkeypatch.setattr(arrays, "CELLS", cells)
     assert retrieval_figures(points, labels) == expected
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from evaluation import similarities
-from evaluation.similarities import auc, histogram, nearest_similarities, overlap, row_chunks
+from evaluation import arrays
+from evaluation.similarities import auc, histogram, nearest_similarities, overlap
 
 CLASSES = np.array([-4, 3, 100])
 
@@ -44,17 +44,9 @@ def test_similarities_equal_a_naive_loop(n):
 def test_chunks_of_queries_do_not_matter(monkeypatch, cells):
     points, labels = problem()
     expected = nearest_similarities(points, labels)
-    monkeypatch.setattr(similarities, "CELLS", cells)
+    monkeypatch.setattr(arrays, "CELLS", cells)
     for found, whole in zip(nearest_similarities(points, labels), expected, strict=True):
         np.testing.assert_allclose(found, whole, atol=1e-6)
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(10, 3), (1, 100), (7, 1), (12, 4)])
-def test_chunks_cover_every_row_once(monkeypatch, rows, columns):
-    monkeypatch.setattr(similarities, "CELLS", 12)
-    parts = list(row_chunks(rows, columns))
-    assert [i for part in parts for i in range(rows)[part]] == list(range(rows))
-    assert all((part.stop - part.start) * columns <= max(12, columns) for part in parts)
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.from_numpy, np.ndarray.tolist])
