@@ -99,8 +99,9 @@ def _first_table(numbers: Sequence[int]) -> tables.Table:
     for other in others:
         if (other.dataset, other.recipe) != (first.dataset, first.recipe):
             raise UsageProblem(
-                f"table {first.number} is on {first.dataset} and table {other.number} on "
-                f"{other.dataset}; run them by two commands"
+                f"table {first.number} is on {first.dataset} with recipe {first.recipe} and table "
+                f"{other.number} on {other.dataset} with recipe {other.recipe}; run them by two "
+                "commands"
             )
     return first
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.augment import Augmentation
+from benchmarks.backbones import BACKBONES
 from benchmarks.errors import unknown_name
 
 TRANSFORMS = ("crop", "jitter", "grayscale", "flip")
@@ -30,15 +31,29 @@ class Metric:
     """Its name in results/published/tables.csv."""
     figure: str
     """Where a record keeps it: "knn" is `final.knn`, any other name a key of `final.figures`."""
+    words: str = ""
+    """Its name inside a sentence, of what methods are compared by; empty for all else."""
 
     @property
     def suffix(self) -> str:
-        """What sets its columns apart from those of the kNN accuracy."""
-        return "" if self == KNN else f"_{self.figure}"
+        """What sets its columns apart from those of what methods are compared by."""
+        return "" if self.words else f"_{self.figure}"
 
 
-KNN = Metric("kNN", "knn")
+KNN = Metric("kNN", "knn", "kNN accuracy")
 LINEAR = Metric("Linear", "linear")
+RECALL_AT_1 = Metric("R@1", "recall_at_1", "R@1")
+NMI = Metric("NMI", "nmi")
+
+
+def recall_at(*ks: int) -> tuple[Metric, ...]:
+    """Return R@1 and R@K for further K."""
+    return RECALL_AT_1, *(Metric(f"R@{k}", f"recall_at_{k}") for k in ks)
+
+
+def headline(unseen: bool) -> Metric:
+    """Return what methods are compared by: where classes are `unseen`, none can vote on them."""
+    return RECALL_AT_1 if unseen else KNN
 
 
 @dataclass(frozen=True)
@@ -77,10 +92,31 @@ class Table:
     """The row that the others change one thing of, if there is one."""
     quick: str = ""
     """A recipe that shows the order of the rows in minutes, if there is one."""
+    pretrained: bool = False
+    """Whether its networks start from pre-trained weights."""
+
+    @property
+    def headline(self) -> Metric:
+        """What its methods are compared by."""
+        return next(metric for metric in self.metrics if metric.words)
 
 
-_OTHER = "other backbone"
+_OTHER, _SUPERVISED, _NOT_RUN = "other backbone", "supervised", "not run here"
 _SMALL, _LARGE = "train", "train+unlabeled"
+_BIRDS_AND_CARS = (*recall_at(2, 4, 8), NMI)
+_PRODUCTS = (*recall_at(10, 100), NMI)
+
+
+def _unsupervised(clusters: int) -> tuple[Row, ...]:
+    """Return the rows that Tables 3 to 5 share, with DeepCluster's number of clusters."""
+    return (
+        Row("Exemplar", "exemplar"),
+        Row("NCE", "nce"),
+        Row("DeepCluster", "deepcluster", {"clusters": clusters}),
+        Row("MOM", "mom"),
+        Row("Ours", "invaspread"),
+    )
+
 
 _EVERY_TABLE = (
     Table(
@@ -118,6 +154,58 @@ _EVERY_TABLE = (
             Row("DeepCluster (100)", "deepcluster", {"clusters": 100}, split=_SMALL),
             Row("Ours (5K)", "invaspread", split=_SMALL),
             Row("Ours (105K)", "invaspread", split=_LARGE),
+        ),
+    ),
+    Table(
+        number=3,
+        title="retrieval and clustering (%) on CUB200, unseen classes",
+        dataset="cub200",
+        recipe="cub200",
+        quick="unseen-quick",
+        metrics=_BIRDS_AND_CARS,
+        pretrained=True,
+        rows=(
+            Row("Initial (FC)", "random-cnn"),
+            Row("Lifted", quoted=_SUPERVISED),
+            Row("Clustering", quoted=_SUPERVISED),
+            Row("Triplet+", quoted=_SUPERVISED),
+            Row("Smart+", quoted=_SUPERVISED),
+            Row("Cyclic", quoted=_NOT_RUN),
+            *_unsupervised(clusters=100),
+        ),
+    ),
+    Table(
+        number=4,
+        title="retrieval and clustering (%) on Stanford Online Products, unseen classes",
+        dataset="products",
+        recipe="unseen",
+        metrics=_PRODUCTS,
+        pretrained=True,
+        rows=(Row("Initial (FC)", "random-cnn"), *_unsupervised(clusters=1000)),
+    ),
+    Table(
+        number=5,
+        title="retrieval and clustering (%) on Cars196, unseen classes",
+        dataset="cars196",
+        recipe="unseen",
+        quick="unseen-quick",
+        metrics=_BIRDS_AND_CARS,
+        pretrained=True,
+        rows=(Row("Initial (FC)", "random-cnn"), *_unsupervised(clusters=100)),
+    ),
+    Table(
+        number=6,
+        title="retrieval and clustering (%) on Stanford Online Products, unseen classes, "
+        "ResNet-18 from scratch",
+        dataset="products",
+        recipe="unseen-scratch",
+        metrics=_PRODUCTS,
+        rows=(
+            Row("Random", "random-cnn"),
+            Row("Exemplar", "exemplar"),
+            Row("NCE", "nce"),
+            Row("MOM", "mom"),
+            Row("Ours", "invaspread"),
         ),
     ),
     Table(
@@ -176,6 +264,18 @@ def get(number: int) -> Table:
 def on(dataset: str) -> list[Table]:
     """Return the tables on a data set, in the order of their numbers."""
     return [table for table in TABLES.values() if table.dataset == dataset]
+
+
+def fitting(dataset: str, backbone: str) -> list[Table]:
+    """Return the tables that runs on a data set with a backbone may fill.
+
+    Where those on the data set differ in it, they are those whose networks start as the backbone
+    does: from pre-trained weights, or from scratch.
+    """
+    known = BACKBONES.get(backbone)
+    pretrained = known is not None and known.weights is not None
+    every = on(dataset)
+    return [table for table in every if table.pretrained == pretrained] or every
 
 
 def _published_folder() -> Path:

@@ -34,7 +34,7 @@ def published_change(table: tables.Table, row: tables.Row | None) -> float | Non
 
 
 def measured_change(group: Group, references: Sequence[Group]) -> Spread | None:
-    """Return by how much a group's kNN accuracy lies above the reference's, seed by seed.
+    """Return by how much a group's headline figure lies above the reference's, seed by seed.
 
     Only seeds that both have count, so that what they have in common cancels. None for a reference
     itself, and where no seed is shared.
@@ -43,8 +43,8 @@ def measured_change(group: Group, references: Sequence[Group]) -> Spread | None:
     alike = [other for other in references if (other.precision, other.protocol) == measured]
     if not alike or any(other is group for other in references):
         return None
-    usual = {run.record.seed: run.record.final.knn for run in alike[0].runs}
-    pairs = [(run.record.final.knn, usual.get(run.record.seed)) for run in group.runs]
+    usual = {run.record.seed: measures.value(run.record) for run in alike[0].runs}
+    pairs = [(measures.value(run.record), usual.get(run.record.seed)) for run in group.runs]
     return measures.spread(a - b for a, b in pairs if a is not None and b is not None)
 
 

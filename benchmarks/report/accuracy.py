@@ -8,8 +8,10 @@ from typing import Any
 from benchmarks import tables
 from benchmarks.report import ablation, measures, placing, recipe_facts, remarks
 from benchmarks.report.ablation import signed
+from benchmarks.report.cautions import caution, cautioned_above
 from benchmarks.report.commands import Commands
 from benchmarks.report.layout import (
+    METHOD,
     Cell,
     Chapter,
     Column,
@@ -20,25 +22,29 @@ from benchmarks.report.layout import (
     interval,
 )
 from benchmarks.report.measures import Spread
-from benchmarks.report.select import Comparison, Group, named
+from benchmarks.report.select import Comparison, Group
 
-_METHOD = Column("method", "Method", numeric=False, given=True)
 _MEASURED = Column("measured", "Measured, last epoch", "Measured", required=True)
-_SIDE = (
-    Column("best", "Best epoch (chosen on the test set)", "Best"),
-    Column("memory_knn", "Memory-bank kNN", "Memory"),
-    Column("pooled_knn", "Pooled-feature kNN", "Pooled"),
-    Column("linear", "Linear SVM", "Linear"),
-)
+_BEST = Column("best", "Best epoch (chosen on the test set)", "Best")
+_SIDE = {
+    tables.KNN: (
+        Column("memory_knn", "Memory-bank kNN", "Memory"),
+        Column("pooled_knn", "Pooled-feature kNN", "Pooled"),
+        Column("linear", "Linear SVM", "Linear"),
+    ),
+    tables.RECALL_AT_1: (Column("pooled_recall_at_1", "Pooled-feature R@1", "Pooled\nR@1"),),
+}
+"""Further columns, by what methods are compared by."""
 _EFFORT = (
     Column("epochs", "Epochs"),
     Column("seeds", "Seeds"),
     Column("seconds", "Train seconds", "Seconds"),
 )
+_FEW = 2
+"""Figures of a table up to which each has its difference and a long title."""
 _LOSS = Column("loss", "Loss, last epoch", "Loss", required=True)
-_SIDE_FIGURES = ("memory_knn", "pooled_knn", "linear", "loss")
-_CAUTION = (
-    "Not the paper's recipe: the difference to the published figure is not a reproduction gap"
+_BOUND = (
+    "Learns from the labels of the training images: an upper bound, never the best of the others."
 )
 
 
@@ -79,7 +85,7 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
 
     Of a comparison in which something was run, a table of which nothing was run is only named.
     """
-    in_paper = tables.on(comparison.dataset_name)
+    in_paper = comparison.paper_tables
     if not in_paper:
         return Chapter(tables=(plain_table(comparison, commands),))
     begun = [table for table in in_paper if placing.begun(table, comparison)] or in_paper
@@ -89,14 +95,7 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
         command = commands.table(comparison, *absent)
         text = f"{not_run(absent, 'this recipe')}; to run: `{command}`"
         made[-1] = replace(made[-1], remarks=(*made[-1].remarks, text))
-    return Chapter(tables=(made[0], *map(_cautioned_above, made[1:])))
-
-
-def _cautioned_above(table: Table) -> Table:
-    """Return a table that follows another with the same caution."""
-    if not table.caution:
-        return table
-    return replace(table, caution="", remarks=(f"{_CAUTION}, as above.", *table.remarks))
+    return Chapter(tables=(made[0], *map(cautioned_above, made[1:])))
 
 
 def not_run(numbers: Sequence[int], recipe: str) -> str:
@@ -133,7 +132,7 @@ def paper_table(table: tables.Table, comparison: Comparison, commands: Commands)
         caption=f"Table {table.number} of the paper, {table.title}: {_marks(comparison)}",
         columns=_columns(table),
         rows=_with_best(rows),
-        caution=_caution(comparison),
+        caution=caution(comparison),
         notes=tuple(page.notes.texts),
         remarks=(*remarks.of_table(table), *_missing_rows(table, comparison, rows, commands)),
     )
@@ -141,45 +140,43 @@ def paper_table(table: tables.Table, comparison: Comparison, commands: Commands)
 
 def _columns(table: tables.Table) -> tuple[Column, ...]:
     published, measured, differences = [], [], []
+    several, many = len(table.metrics) > 1, len(table.metrics) > _FEW
+    source, when, gap = ("Published", ", last epoch", "Difference")
+    if many:
+        source, when, gap = ("Paper", "", "Diff.")
     for metric in table.metrics:
-        several = len(table.metrics) > 1
         name, line = (f" {metric.published}", f"\n{metric.published}") if several else ("", "")
         own = metric.suffix
-        published.append(
-            Column(f"published{own}", f"Published{name}", f"Published{line}", given=True)
-        )
-        measured.append(
-            replace(
-                _MEASURED,
-                key=f"measured{own}",
-                title=f"Measured{name}, last epoch",
-                short=f"Measured{line}",
-            )
-        )
-        differences.append(Column(f"difference{own}", f"Difference{name}", f"Diff.{line}"))
+        paper = Column(f"published{own}", f"{source}{name}", f"{source}{line}", given=True)
+        here = Column(f"measured{own}", f"Measured{name}{when}", f"Measured{line}", required=True)
+        published.append(paper)
+        measured.append(here)
+        if not many or metric == table.headline:
+            differences.append(Column(f"difference{own}", f"{gap}{name}", f"Diff.{line}"))
     if table.reference:
         published_change, measured_change = ablation.columns(table)
         published.append(published_change)
         differences.append(measured_change)
     stated = {metric.figure for metric in table.metrics}
     # With the changes beside it, an ablation is read on one quantity.
-    kept = _SIDE[:1] if table.reference else _SIDE
+    kept = () if table.reference else _SIDE[table.headline]
     side = (column for column in kept if column.key not in stated)
-    return (_METHOD, *published, *measured, *differences, *side, *_EFFORT)
+    return (METHOD, *published, *measured, *differences, _BEST, *side, *_EFFORT)
 
 
 def plain_table(comparison: Comparison, commands: Commands) -> Table:
     """Return the table of a data set that the paper has no figures for."""
     page = _Page(comparison, commands)
-    rows = [_row(group, _Line({tables.KNN: None}), page) for group in comparison.groups]
+    headline = comparison.headline
+    rows = [_row(group, _Line({headline: None}), page) for group in comparison.groups]
     images = comparison.dataset
     unlabelled = images is not None and not (images.labelled and images.test_images)
-    subject = "Loss" if unlabelled else "kNN accuracy (%)"
-    shown = (_LOSS,) if unlabelled else (_MEASURED, *_SIDE)
+    subject = "Loss" if unlabelled else f"{headline.words} (%)"
+    shown = (_LOSS,) if unlabelled else (_MEASURED, _BEST, *_SIDE[headline])
     return Table(
         slug=recipe_facts.slug(f"table {comparison.dataset_name} {comparison.slug}"),
         caption=f"{subject} on {comparison.dataset_name}: {_marks(comparison)}",
-        columns=(_METHOD, *shown, *_EFFORT),
+        columns=(METHOD, *shown, *_EFFORT),
         rows=_with_best(rows),
         notes=tuple(page.notes.texts),
         remarks=tuple(_plain_remarks(comparison, commands, unlabelled)),
@@ -201,26 +198,24 @@ def _row(group: Group, line: _Line, page: _Page) -> TableRow:
     if not group.runs:
         reason = "; ".join(dict.fromkeys(f.message for f in group.failures))
         return TableRow(line.cells(label), data, status="failed", remedy=reason)
-    notes = line.notes + page.notes.add(*_shortfall(group, page.comparison, page.commands))
+    notes = line.notes + page.notes.add(*[_BOUND] * group.uses_labels)
+    notes += page.notes.add(*_shortfall(group, page.comparison, page.commands))
     change = ablation.measured_change(group, line.references)
     cells = line.cells(replace(label, notes=notes)) | ablation.cells(line.change, change)
     for metric, published in line.published.items():
-        cells |= _measured_cells(metric, measured(group, metric), published)
-    best = measures.best_knn(group)
+        cells |= _measured_cells(metric, measures.final(group, metric), published)
+    best = measures.best(group)
     if best is not None:
         cells["best"] = Cell(str(best), best.mean, aside=_epochs(group))
-    for key in _SIDE_FIGURES:
-        figure = measures.side_figure(group, key)
+    for key, figure in _side_figures(group, page.comparison).items():
         if figure is not None:
             cells[key] = Cell(_loss(figure) if key == "loss" else str(figure), figure.mean)
     return TableRow({**cells, **_effort(group)}, data)
 
 
-def measured(group: Group, metric: tables.Metric) -> Spread | None:
-    """Return a group's figure of what a table states, after the last epoch."""
-    if metric == tables.KNN:
-        return measures.final_knn(group)
-    return measures.side_figure(group, metric.figure)
+def _side_figures(group: Group, comparison: Comparison) -> dict[str, Spread | None]:
+    keys = [column.key for column in (*_SIDE[comparison.headline], _LOSS)]
+    return {key: measures.side_figure(group, key) for key in keys}
 
 
 def _measured_cells(
@@ -275,7 +270,8 @@ def _missing(row: tables.Row, line: _Line, page: _Page) -> TableRow:
         comparison, [row.method], row.hyper_parameters, row.recipe, row.split
     )
     words = recipe_facts.ablation(asked.ablation, comparison.recipe)
-    code = ", ".join(word for word in (named(row.method, row.hyper_parameters), words) if word)
+    name = recipe_facts.named(row.method, row.hyper_parameters)
+    code = ", ".join(word for word in (name, words) if word)
     cells = line.cells(Cell(row.published, code=code, notes=line.notes))
     data = {**_data(asked, line, comparison), "command": command}
     return TableRow(cells, data, status="missing", remedy=command)
@@ -293,7 +289,7 @@ def _data(group: Group, line: _Line, comparison: Comparison) -> dict[str, Any]:
     status = "measured" if group.runs else "failed" if group.failures else "missing"
     stated: dict[str, Any] = {}
     for metric, published in line.published.items():
-        figure = measured(group, metric)
+        figure = measures.final(group, metric)
         stated[f"published{metric.suffix}"] = published
         stated |= _spread_data(f"measured{metric.suffix}", figure)
         stated[f"difference{metric.suffix}"] = (
@@ -304,8 +300,9 @@ def _data(group: Group, line: _Line, comparison: Comparison) -> dict[str, Any]:
         change = ablation.measured_change(group, line.references)
         stated |= _spread_data(ablation.MEASURED, change)
     seconds = measures.spread(run.record.seconds.train for run in group.runs)
-    for key in _SIDE_FIGURES:
-        stated |= _spread_data(key, measures.side_figure(group, key))
+    for key, figure in _side_figures(group, comparison).items():
+        stated |= _spread_data(key, figure)
+    marks = {"partial": comparison.partial, "uses_labels": group.uses_labels}
     return {
         "method": group.method,
         "published_name": line.name,
@@ -314,7 +311,7 @@ def _data(group: Group, line: _Line, comparison: Comparison) -> dict[str, Any]:
         "split": group.split,
         "status": status,
         **stated,
-        **_spread_data("best", measures.best_knn(group)),
+        **_spread_data("best", measures.best(group)),
         **_spread_data("train_seconds", seconds),
         "epochs": max((run.record.final.epoch for run in group.runs), default=None),
         "seeds": " ".join(map(str, group.seeds)),
@@ -324,6 +321,7 @@ def _data(group: Group, line: _Line, comparison: Comparison) -> dict[str, Any]:
         "failures": "; ".join(f"seed {f.seed}: {f.message}" for f in group.failures),
         "command": "",
         "runs": " ".join(run.folder.name for run in group.runs),
+        **{name: True for name, marked in marks.items() if marked},
     }
 
 
@@ -332,25 +330,16 @@ def _spread_data(name: str, figure: Spread | None) -> dict[str, float | None]:
 
 
 def _with_best(rows: Sequence[TableRow]) -> tuple[TableRow, ...]:
-    """Mark the row with the highest last-epoch figure."""
-    heights = [row.cells.get("measured", Cell()).value for row in rows]
+    """Mark the row with the highest last-epoch figure of those that learn without labels."""
+    heights = [
+        None if row.data.get("uses_labels") else row.cells.get("measured", Cell()).value
+        for row in rows
+    ]
     top = max((h for h in heights if h is not None), default=None)
     return tuple(
         replace(row, best=top is not None and height == top)
         for row, height in zip(rows, heights, strict=True)
     )
-
-
-def _caution(comparison: Comparison) -> str:
-    paper = recipe_facts.of_paper(comparison.dataset_name)
-    unlike = recipe_facts.differences(comparison.recipe, paper)
-    if not unlike:
-        return ""
-    fields = "; ".join(
-        f"{k} = {recipe_facts.shown(here, k)} (paper: {recipe_facts.shown(there, k)})"
-        for k, (here, there) in unlike.items()
-    )
-    return f"{_CAUTION}. What differs: {fields}."
 
 
 def _missing_rows(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import recipes
+from benchmarks.backbones import BACKBONES
 from benchmarks.datasets.base import DEFAULT_SPLIT
 from benchmarks.report.select import Comparison
 
@@ -58,9 +59,20 @@ class Commands:
 
     def _command(self, words: list[str], comparison: Comparison) -> str:
         seeds = ["--seeds", str(comparison.seeds)] if comparison.seeds > 1 else []
-        # The folder of a user's own images is not part of a record.
+        # The folder of a user's own images is not part of a record, nor is that of weights.
         data = ["--data", "DIR"] if comparison.dataset_name == "folder" else []
+        data += ["--partial"] if comparison.partial else []
+        weights = _weights(comparison)
+        data += ["--weights", weights] if weights else []
         return shlex.join(["bench", "run", *words, *seeds, *data, *self._place()])
+
+
+def _weights(comparison: Comparison) -> str:
+    """Return the name of the file that the networks start from; "" if they start from random."""
+    backbone = BACKBONES.get(str(comparison.recipe.get("backbone", "")))
+    published = backbone.weights.file if backbone is not None and backbone.weights else ""
+    used = (run.record.weights for run in comparison.runs)
+    return next((weights.file for weights in used if weights is not None), published)
 
 
 def _recipe_words(comparison: Comparison, changes: Mapping[str, Any] | None = None) -> list[str]:

@@ -97,9 +97,9 @@ def build(
     comparisons = compare(runs, failures)
     found = [_section(comparison, commands) for comparison in comparisons]
     unmade = [
-        _planned_section(dataset, commands)
-        for dataset in _datasets()
-        if all(c.dataset_name != dataset for c in comparisons)
+        _section(plan, commands)
+        for plan in _reproductions()
+        if all(c.paper_tables != plan.paper_tables for c in comparisons)
     ]
     across = ranks.chapter(comparisons)
     several = [Section(None, "across", "Across data sets", (across,))] if across else []
@@ -131,25 +131,26 @@ def _summary(
             f"Made from {_count(len(runs), 'finished run')}{failed} in `{results}`, "
             f"{_count(len(comparisons), 'comparison')}; {'; '.join(codes)}; last run {last}."
         ]
-    return texts + [text for d in _datasets() for text in _to_run(d, comparisons, commands)]
+    return texts + [t for plan in _reproductions() for t in _to_run(plan, comparisons, commands)]
 
 
-def _datasets() -> list[str]:
-    """Return the data sets of the paper's tables."""
-    return list(dict.fromkeys(table.dataset for table in tables.TABLES.values()))
+def _reproductions() -> list[Comparison]:
+    """Return the comparisons that make the paper's tables."""
+    settings = dict.fromkeys((table.dataset, table.recipe) for table in tables.TABLES.values())
+    return [planned(dataset, recipe) for dataset, recipe in settings]
 
 
-def _to_run(dataset: str, comparisons: Sequence[Comparison], commands: Commands) -> list[str]:
-    """Say which of the paper's tables on a data set were not run with its recipe."""
-    paper = planned(dataset, recipe_facts.of_paper(dataset))
+def _to_run(paper: Comparison, comparisons: Sequence[Comparison], commands: Commands) -> list[str]:
+    """Say which of the tables that a comparison makes were not run with its recipe."""
     alike = [
         c
         for c in comparisons
-        if c.dataset_name == dataset
+        if c.dataset_name == paper.dataset_name
         and c.runs
+        and not c.partial
         and not recipe_facts.differences(c.recipe, str(paper.recipe["name"]))
     ]
-    absent = [t for t in tables.on(dataset) if not any(placing.begun(t, c) for c in alike)]
+    absent = [t for t in paper.paper_tables if not any(placing.begun(t, c) for c in alike)]
     if not absent:
         return []
     numbers = [table.number for table in absent]
@@ -158,7 +159,7 @@ def _to_run(dataset: str, comparisons: Sequence[Comparison], commands: Commands)
     text = f"{unrun}; to run: `{command}` (hours on a GPU)."
     quick = absent[0].quick
     if quick:
-        command = commands.table(planned(dataset, quick), *numbers)
+        command = commands.table(planned(paper.dataset_name, quick), *numbers)
         text += f" In minutes, for the order of the rows: `{command}`"
     return [text]
 
@@ -167,27 +168,14 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _planned_section(dataset: str, commands: Commands) -> Section:
-    recipe = recipe_facts.of_paper(dataset)
-    comparison = planned(dataset, recipe)
-    return Section(
-        comparison=comparison,
-        anchor=recipe_facts.slug(f"{dataset} {comparison.slug}"),
-        title=f"{dataset}, recipe {recipe}: not run yet",
-        chapters=_chapters(comparison, commands),
-    )
-
-
 def _section(comparison: Comparison, commands: Commands) -> Section:
+    begun = comparison.dataset is not None
+    title = f"{comparison.dataset_name}, recipe {comparison.label}"
     return Section(
         comparison=comparison,
         anchor=recipe_facts.slug(f"{comparison.dataset_name} {comparison.slug}"),
-        title=f"{comparison.dataset_name}, recipe {comparison.label}",
-        chapters=_chapters(comparison, commands),
-        facts=tuple(provenance.facts(comparison)),
+        title=title if begun else f"{title}: not run yet",
+        chapters=tuple(chapter for make in CHAPTERS if (chapter := make(comparison, commands))),
+        facts=tuple(provenance.facts(comparison)) if begun else (),
         warning=provenance.differences(comparison),
     )
-
-
-def _chapters(comparison: Comparison, commands: Commands) -> tuple[Chapter, ...]:
-    return tuple(chapter for make in CHAPTERS if (chapter := make(comparison, commands)))

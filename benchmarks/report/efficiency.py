@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks import tables
 from benchmarks.report import measures, recipe_facts, remarks
 from benchmarks.report.commands import Commands
-from benchmarks.report.layout import Cell, Column, Table, TableRow, in_seconds, interval
+from benchmarks.report.layout import METHOD, Cell, Column, Table, TableRow, in_seconds, interval
 from benchmarks.report.measures import Crossing
 from benchmarks.report.select import Comparison, Group, beyond_recipe
 
@@ -73,9 +73,9 @@ def own_target(comparison: Comparison) -> float | None:
     tops: dict[str, float] = {}
     for group in comparison.unablated:
         top = measures.highest(group)
-        if group.trained and top is not None:
+        if group.trained and not group.uses_labels and top is not None:
             tops[group.method] = max(top[0], tops.get(group.method, 0.0))
-    untrained = [measures.final_knn(g) for g in comparison.unablated if not g.trained]
+    untrained = [measures.final(g) for g in comparison.unablated if not g.trained]
     floor = max((figure.mean for figure in untrained if figure), default=0.0)
     if len(tops) < 2:
         return None
@@ -111,8 +111,8 @@ def efficiency_table(comparison: Comparison, commands: Commands) -> Table | None
     goal = " and ".join(f"{target:g} %" for target in targets)
     return Table(
         slug=slug(comparison),
-        caption=f"Epochs, images and seconds to {goal} kNN accuracy on {comparison.dataset_name}: "
-        f"recipe {comparison.label}",
+        caption=f"Epochs, images and seconds to {goal} {comparison.headline.words} on "
+        f"{comparison.dataset_name}: recipe {comparison.label}",
         columns=_columns(targets, in_paper),
         rows=tuple(rows),
         remarks=tuple(_remarks(own, in_paper)),
@@ -120,7 +120,7 @@ def efficiency_table(comparison: Comparison, commands: Commands) -> Table | None
 
 
 def _columns(targets: Sequence[float], in_paper: bool) -> tuple[Column, ...]:
-    columns = [Column("method", "Method", numeric=False, given=True)]
+    columns = [METHOD]
     if in_paper:
         columns += [
             Column(

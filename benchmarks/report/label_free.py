@@ -1,6 +1,5 @@
 """Figures that need no labels, and how well they tell which method is better with labels."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,19 +11,26 @@ from scipy.stats import spearmanr
 
 from benchmarks.report import measures, recipe_facts
 from benchmarks.report.commands import Commands
-from benchmarks.report.layout import Cell, Chapter, Column, Picture, Table, TableRow
+from benchmarks.report.layout import METHOD, Cell, Chapter, Column, Picture, Table, TableRow
 from benchmarks.report.measures import Spread
-from benchmarks.report.plot_style import FONT, INK, MUTED, WIDTH, as_svg, drawing, style
+from benchmarks.report.plot_style import (
+    LINE,
+    NAMES_GAP,
+    WIDTH,
+    as_svg,
+    drawing,
+    frame,
+    name_at_right,
+    style,
+    wrapped,
+)
 from benchmarks.report.select import Comparison, Group
-from benchmarks.report.svg import spread_labels
 
 FEWEST = 4
 """Methods below which a rank correlation says nothing."""
-METHOD = Column("method", "Method", numeric=False, given=True)
 SEEDS = Column("seeds", "Seeds")
 
-_HEIGHT, _LEFT, _TOP, _BOTTOM, _GAP, _NAMES = 230.0, 30.0, 28.0, 38.0, 20.0, 138.0
-_LINE = 12.5
+_HEIGHT, _LEFT, _TOP, _BOTTOM, _NAMES = 230.0, 30.0, 28.0, 38.0, 138.0
 
 
 @dataclass(frozen=True)
@@ -58,14 +64,13 @@ class Quantity:
         return Cell(text.replace("-", "−"), figure.mean)
 
 
-class _Knn(Quantity):
-    """The headline figure."""
+class _Headline(Quantity):
+    """What methods are compared by, with labels."""
 
     def of(self, group: Group) -> Spread | None:
-        return measures.final_knn(group)
+        return measures.final(group)
 
 
-KNN = _Knn("knn", "kNN (%)", decimals=1)
 QUANTITIES = (
     Quantity("alignment", "Alignment ↓"),
     Quantity("uniformity", "Uniformity ↓"),
@@ -109,41 +114,55 @@ class Measured:
     group: Group
     figures: Mapping[Quantity, Spread]
 
+    def has(self, *quantities: Quantity) -> bool:
+        """Return whether all of these are there."""
+        return set(quantities) <= self.figures.keys()
 
-def measured(comparison: Comparison) -> list[Measured]:
+
+def measured(comparison: Comparison, headline: Quantity) -> list[Measured]:
     """Return the groups that have at least one figure that needs no labels."""
     found = []
     for group in comparison.groups:
-        there = {q: figure for q in QUANTITIES if (figure := q.of(group)) is not None}
-        if there:
-            knn = KNN.of(group)
-            found.append(Measured(group, {KNN: knn, **there} if knn is not None else there))
+        quantities = headline, *QUANTITIES
+        there = {q: figure for q in quantities if (figure := q.of(group)) is not None}
+        if there.keys() - {headline}:
+            found.append(Measured(group, there))
     return found
 
 
 def chapter(comparison: Comparison, commands: Commands) -> Chapter:
     """Return the figures that need no labels beside the one that does."""
-    found = measured(comparison)
+    metric = comparison.headline
+    headline = _Headline(metric.figure, f"{metric.published} (%)", decimals=1)
+    found = measured(comparison, headline)
     if not found:
         return Chapter()
     slug = recipe_facts.slug(f"label free {comparison.dataset_name} {comparison.slug}")
     return Chapter(
         title="Without labels",
-        tables=(_table(comparison, found, slug),),
+        tables=(_table(comparison, found, headline, slug),),
         pictures=tuple(
-            _picture(quantity, shown, f"{slug}-{recipe_facts.slug(quantity.key)}")
+            _picture(
+                quantity,
+                headline,
+                metric.words,
+                shown,
+                f"{slug}-{recipe_facts.slug(quantity.key)}",
+            )
             for quantity in QUANTITIES
-            if len(shown := [one for one in found if {KNN, quantity} <= set(one.figures)]) > 1
+            if len(shown := [one for one in found if one.has(headline, quantity)]) > 1
         ),
     )
 
 
-def _table(comparison: Comparison, found: Sequence[Measured], slug: str) -> Table:
+def _table(
+    comparison: Comparison, found: Sequence[Measured], headline: Quantity, slug: str
+) -> Table:
     return Table(
         slug=slug,
         caption=f"Figures that need no labels, on {comparison.dataset_name}: "
         f"recipe {comparison.label}",
-        columns=(METHOD, *(q.column for q in (KNN, *QUANTITIES)), SEEDS),
+        columns=(METHOD, *(q.column for q in (headline, *QUANTITIES)), SEEDS),
         rows=tuple(measured_row(one.group, one.figures, comparison) for one in found),
         remarks=(
             "From two augmented views of each of some images. Alignment: mean squared distance "
@@ -151,28 +170,28 @@ def _table(comparison: Comparison, found: Sequence[Measured], slug: str) -> Tabl
             "exp(−2 · squared distance) over pairs of images (likewise). Effective rank: RankMe, "
             "how many dimensions are in use (Garrido et al., 2023). Agreement of views: share of "
             "the nearest images that the two views have in common. ↓: lower is better; ↑: higher.",
-            *_prediction(found),
+            *_prediction(found, headline, comparison.headline.words),
         ),
     )
 
 
-def _prediction(found: Sequence[Measured]) -> list[str]:
+def _prediction(found: Sequence[Measured], headline: Quantity, words: str) -> list[str]:
     """Say how well each figure orders the methods as the labelled one does."""
-    if not any(KNN in one.figures for one in found):
+    if not any(one.has(headline) for one in found):
         return []
     return [
-        "Does it order the methods as kNN accuracy does? Spearman's rank correlation: "
-        + "; ".join(_correlation_in_words(found, quantity) for quantity in QUANTITIES)
+        f"Does it order the methods as {words} does? Spearman's rank correlation: "
+        + "; ".join(_correlation_in_words(found, quantity, headline) for quantity in QUANTITIES)
         + ". A perfect order is −1 for ↓ and +1 for ↑; with so few methods, values well inside "
         "say little."
     ]
 
 
-def _correlation_in_words(found: Sequence[Measured], quantity: Quantity) -> str:
+def _correlation_in_words(found: Sequence[Measured], quantity: Quantity, headline: Quantity) -> str:
     points = [
-        (one.figures[quantity].mean, one.figures[KNN].mean)
+        (one.figures[quantity].mean, one.figures[headline].mean)
         for one in found
-        if {KNN, quantity} <= set(one.figures)
+        if one.has(headline, quantity)
     ]
     name, count = f"{quantity.words} {quantity.title[-1]}", f"{len(points)} methods"
     if len(points) < FEWEST:
@@ -191,47 +210,50 @@ def rank_correlation(points: Sequence[tuple[float, float]]) -> float | None:
     return float(spearmanr(first, second).statistic)
 
 
-def _picture(quantity: Quantity, shown: Sequence[Measured], slug: str) -> Picture:
+def _picture(
+    quantity: Quantity, headline: Quantity, words: str, shown: Sequence[Measured], slug: str
+) -> Picture:
+    title = f"{words} against {quantity.words}"
     return Picture(
-        slug=slug,
-        caption=f"kNN accuracy against {quantity.words}",
-        draw=lambda: draw(shown, quantity, slug),
+        slug=slug, caption=title, draw=lambda: draw(shown, quantity, headline, title, slug)
     )
 
 
-def draw(shown: Sequence[Measured], quantity: Quantity, name: str) -> str:
-    """Return a scatter of kNN accuracy against a figure, a marker a method, as an SVG.
+def draw(
+    shown: Sequence[Measured], quantity: Quantity, headline: Quantity, title: str, name: str
+) -> str:
+    """Return a scatter of the headline against a figure, a marker a method, as an SVG.
 
     Args:
         shown: groups that have both; bars are one standard deviation over seeds.
-        quantity: what kNN accuracy is drawn against.
+        quantity: what the headline is drawn against.
+        headline: what methods are compared by.
+        title: of the SVG.
         name: prefix of the ids, unique on a page.
     """
-    labels = [textwrap.wrap(one.group.label, 20, break_on_hyphens=False) for one in shown]
-    height = max(_HEIGHT, _TOP + _BOTTOM + sum(_LINE * len(lines) + 3 for lines in labels))
+    names = sum(LINE * len(wrapped(one.group.label)) + 3 for one in shown)
+    height = max(_HEIGHT, _TOP + _BOTTOM + names)
     with drawing(name):
         figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
-        width = WIDTH - _LEFT - _GAP - _NAMES
+        width = WIDTH - _LEFT - NAMES_GAP - _NAMES
         axes = figure.add_axes(
             (_LEFT / WIDTH, _BOTTOM / height, width / WIDTH, 1 - (_TOP + _BOTTOM) / height)
         )
-        axes.set_title(KNN.title, loc="left", fontsize=FONT, color=MUTED, pad=9)
-        axes.set_xlabel(quantity.title, labelpad=4)
-        axes.grid(color="#e4e7eb", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.tick_params(length=3, pad=3)
-        axes.spines[["top", "right", "left"]].set_visible(False)
+        frame(axes, headline.title, quantity.title)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         for one in shown:
-            _point(axes, one, quantity)
-        _label(axes, shown, quantity, labels)
-        return as_svg(figure, name, f"kNN accuracy against {quantity.words}")
+            _point(axes, one, quantity, headline)
+        axes.margins(0.08)
+        axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+        points = [(o.group, o.figures[quantity].mean, o.figures[headline].mean) for o in shown]
+        name_at_right(axes, points, alpha=0.45)
+        return as_svg(figure, name, title)
 
 
-def _point(axes: Axes, one: Measured, quantity: Quantity) -> None:
+def _point(axes: Axes, one: Measured, quantity: Quantity, headline: Quantity) -> None:
     colour, marker = style(one.group.method)
-    x, y = one.figures[quantity], one.figures[KNN]
+    x, y = one.figures[quantity], one.figures[headline]
     axes.errorbar(
         x.mean,
         y.mean,
@@ -244,27 +266,3 @@ def _point(axes: Axes, one: Measured, quantity: Quantity) -> None:
         elinewidth=1,
         zorder=3,
     )
-
-
-def _label(
-    axes: Axes, shown: Sequence[Measured], quantity: Quantity, labels: Sequence[Sequence[str]]
-) -> None:
-    """Name each point at the right edge, at its height or moved apart from its neighbours."""
-    axes.margins(0.08)
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    axes.set(xlim=(left, right), ylim=(low, high))
-    frame = axes.get_window_extent()
-    scale = (high - low) / frame.height  # percent a point
-    step = (_GAP - 4) / frame.width * (right - left)
-    wanted = [frame.y0 + (one.figures[KNN].mean - low) / scale for one in shown]
-    heights = [len(lines) * _LINE + 1 for lines in labels]
-    places = spread_labels(wanted, heights, frame.y0 - 4, frame.y1 + 4)
-    for one, lines, place in zip(shown, labels, places, strict=True):
-        level = low + (place - frame.y0) * scale
-        colour, _ = style(one.group.method)
-        x, y = one.figures[quantity].mean, one.figures[KNN].mean
-        axes.plot([x, right, right + step], [y, y, level], color=colour, linewidth=0.8,
-                  alpha=0.45, clip_on=False, zorder=1)  # fmt: skip
-        axes.annotate("\n".join(lines), (right + step, level), xytext=(3, 0), color=INK,
-                      textcoords="offset points", va="center", linespacing=1.1,
-                      annotation_clip=False)  # fmt: skip

@@ -7,6 +7,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 NOTHING = "–"
+_MANY = 13
+"""Columns that fit on a page as they are."""
 _CODE = re.compile(r"`([^`]+)`")
 Status = Literal["measured", "missing", "failed"]
 
@@ -23,6 +25,9 @@ class Column:
     """Whether it is known before anything is run."""
     required: bool = False
     """Whether it is shown even if it is empty."""
+
+
+METHOD = Column("method", "Method", numeric=False, given=True)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,11 @@ class Table:
         """The columns that are required or say something in at least one row."""
         filled = {key for row in self.rows for key in row.cells}
         return [column for column in self.columns if column.required or column.key in filled]
+
+    @property
+    def wide(self) -> bool:
+        """Whether there are so many columns that they are set closer."""
+        return len(self.shown) > _MANY
 
     @property
     def given(self) -> int:

@@ -1,7 +1,6 @@
 """Learning curves as SVG: one panel per question, legible from a phone's width up."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -17,21 +15,31 @@ from benchmarks.report import efficiency, measures
 from benchmarks.report.commands import Commands
 from benchmarks.report.efficiency import published_points, shown_groups
 from benchmarks.report.layout import Chapter, Picture
-from benchmarks.report.plot_style import FONT, HEIGHT, INK, MUTED, WIDTH, as_svg, drawing, style
+from benchmarks.report.plot_style import (
+    HEIGHT,
+    LINE,
+    NAMES_GAP,
+    TITLE,
+    WIDTH,
+    as_svg,
+    drawing,
+    frame,
+    name_at_right,
+    style,
+    widest,
+    wrapped,
+)
 from benchmarks.report.select import Comparison, Group
-from benchmarks.report.svg import spread_labels
 
 _STEPS = [1, 2, 5, 10]  # between ticks
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 
-_LEFT, _TOP, _BOTTOM, _GAP = 28.0, 28.0, 40.0, 20.0
-_LINE = 12.5
-_TITLE: Any = {"fontsize": FONT, "color": MUTED, "pad": 9}
+_LEFT, _TOP, _BOTTOM = 28.0, 28.0, 40.0
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot: kNN accuracy against a column of the curve."""
+    """One plot: what methods are compared by, against a column of the curve."""
 
     name: str
     column: str
@@ -59,8 +67,6 @@ class _Series:
     y: NDArray[np.float64]
     sd: NDArray[np.float64]
     published: list[tuple[float, float]]
-    lines: list[str]
-    """The label."""
     dashes: Any
 
     @property
@@ -86,7 +92,7 @@ def _picture(comparison: Comparison, panel: Panel) -> Picture:
     slug = f"{efficiency.slug(comparison)}-{panel.name}"
     return Picture(
         slug=slug,
-        caption=f"kNN accuracy against {panel.title}",
+        caption=_title(comparison, panel),
         draw=lambda: draw(comparison, panel, slug),
     )
 
@@ -97,25 +103,31 @@ def draw(comparison: Comparison, panel: Panel, name: str) -> str:
     Args:
         comparison: its groups with a learning curve are drawn: mean over seeds, a band of one
             standard deviation, a dashed level for a network that was never trained.
-        panel: what kNN accuracy is drawn against.
+        panel: what kNN accuracy, or R@1 of unseen classes, is drawn against.
         name: prefix of the ids, unique on a page.
     """
     series, unit = _series(comparison, panel)
     with drawing(name):
         figure, axes = _canvas(series)
-        _frame(axes, series, f"{panel.title}{unit}")
+        _scale(axes, series, f"{panel.title}{unit}", f"{comparison.headline.published} (%)")
         for one in series:
             _curve(axes, one)
             _published(axes, one)
         if any(one.published for one in series):
-            axes.set_title("open markers: paper's Figure 3", loc="right", **_TITLE)
-        _label(axes, series)
-        return as_svg(figure, name, f"kNN accuracy against {panel.title}")
+            axes.set_title("open markers: paper's Figure 3", loc="right", **TITLE)
+        right = axes.get_xlim()[1]
+        ends = [(s.group, s.x[-1] if s.group.trained else right, s.y[-1]) for s in series]
+        name_at_right(axes, ends, alpha=0.55)
+        return as_svg(figure, name, _title(comparison, panel))
+
+
+def _title(comparison: Comparison, panel: Panel) -> str:
+    return f"{comparison.headline.words} against {panel.title}"
 
 
 def _series(comparison: Comparison, panel: Panel) -> tuple[list[_Series], str]:
     groups = shown_groups(comparison)
-    curves = [measures.curve(group) for group in groups]
+    curves, figure = [measures.curve(group) for group in groups], comparison.headline.figure
     end = max(float(curve[panel.column].max()) for curve in curves)
     divisor, unit = _unit(panel.column, end)
     series = []
@@ -126,10 +138,9 @@ def _series(comparison: Comparison, panel: Panel) -> tuple[list[_Series], str]:
             _Series(
                 group=group,
                 x=curve[panel.column].to_numpy(float) / divisor,
-                y=curve["knn"].to_numpy(float),
-                sd=curve["knn_sd"].to_numpy(float),
+                y=curve[figure].to_numpy(float),
+                sd=curve[f"{figure}_sd"].to_numpy(float),
                 published=[point for point in published if point[0] <= end],
-                lines=textwrap.wrap(group.label, 20, break_on_hyphens=False),
                 dashes=_DASHES[siblings.index(group) % len(_DASHES)],
             )
         )
@@ -144,30 +155,24 @@ def _unit(column: str, end: float) -> tuple[float, str]:
 
 
 def _canvas(series: Sequence[_Series]) -> tuple[Figure, Axes]:
-    lines = [line for one in series for line in one.lines]
-    widest = max(TextPath((0, 0), line, size=FONT).get_extents().width for line in lines)
-    width = (WIDTH - _LEFT - _GAP - widest - 8) / WIDTH
-    height = max(HEIGHT, _TOP + _BOTTOM + _LINE * len(lines) + 4 * len(series))
+    lines = [line for one in series for line in wrapped(one.group.label)]
+    width = (WIDTH - _LEFT - NAMES_GAP - widest(lines) - 8) / WIDTH
+    height = max(HEIGHT, _TOP + _BOTTOM + LINE * len(lines) + 4 * len(series))
     figure = Figure(figsize=(WIDTH / 72, height / 72), dpi=72)
     return figure, figure.add_axes(
         (_LEFT / WIDTH, _BOTTOM / height, width, 1 - (_TOP + _BOTTOM) / height)
     )
 
 
-def _frame(axes: Axes, series: Sequence[_Series], xlabel: str) -> None:
+def _scale(axes: Axes, series: Sequence[_Series], xlabel: str, title: str) -> None:
     values = [value for one in series for value in one.extremes]
     low, high = (math.floor(min(values) / 10) * 10, math.ceil(max(values) / 10) * 10)
     axes.set_ylim(max(low, 0), min(max(high, low + 10), 100))
     axes.set_xlim(0, max(float(one.x[-1]) for one in series) or 1.0)
-    axes.set_xlabel(xlabel, labelpad=4)
-    axes.set_title("kNN (%)", loc="left", **_TITLE)
-    axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=3, pad=3)
+    frame(axes, title, xlabel, grid="y")
     whole = xlabel == PANELS[0].title
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=whole, steps=_STEPS))
     axes.yaxis.set_major_locator(MaxNLocator(9, integer=True, steps=_STEPS))
-    axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _curve(axes: Axes, series: _Series) -> None:
@@ -199,22 +204,3 @@ def _published(axes: Axes, series: _Series) -> None:
         x, y = zip(*series.published, strict=True)
         axes.scatter(x, y, s=34, marker=marker, facecolors="white", edgecolors=colour,
                      linewidths=1.4, zorder=4, clip_on=False)  # fmt: skip
-
-
-def _label(axes: Axes, series: Sequence[_Series]) -> None:
-    """Name each curve at the right edge, moved apart where names would overlap."""
-    frame, (low, high), right = axes.get_window_extent(), axes.get_ylim(), axes.get_xlim()[1]
-    scale = (high - low) / frame.height  # percent a point
-    wanted = [frame.y0 + float(one.y[-1] - low) / scale for one in series]
-    heights = [len(one.lines) * _LINE + 1 for one in series]
-    places = spread_labels(wanted, heights, frame.y0 - 4, frame.y1 + 4)
-    step = (_GAP - 4) / frame.width * right
-    for one, place in zip(series, places, strict=True):
-        level = low + (place - frame.y0) * scale
-        colour, _ = style(one.group.method)
-        end = float(one.x[-1]) if one.group.trained else right
-        axes.plot([end, right, right + step], [one.y[-1], one.y[-1], level], color=colour,
-                  linewidth=0.8, alpha=0.55, clip_on=False, zorder=1)  # fmt: skip
-        axes.annotate("\n".join(one.lines), (right + step, level), xytext=(3, 0), color=INK,
-                      textcoords="offset points", va="center", linespacing=1.1,
-                      annotation_clip=False)  # fmt: skip

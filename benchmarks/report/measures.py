@@ -7,7 +7,8 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
-from benchmarks.records import StoredRun
+from benchmarks import tables
+from benchmarks.records import RunRecord, StoredRun
 from benchmarks.report.select import Group
 from evaluation.statistics import Interval, confidence_interval
 
@@ -40,14 +41,39 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     return Spread(fmean(there), stdev(there), len(there), confidence_interval(there))
 
 
+def headline(record: RunRecord) -> tables.Metric:
+    """Return what the run is compared with others by."""
+    return tables.headline(record.dataset.unseen)
+
+
+def value(record: RunRecord, metric: tables.Metric | None = None) -> float | None:
+    """Return a run's figure of the last epoch in percent, or None if it was not measured.
+
+    Without a metric it is the headline's.
+    """
+    metric = metric or headline(record)
+    return record.final.knn if metric == tables.KNN else record.final.figures.get(metric.figure)
+
+
+def best_value(record: RunRecord) -> float | None:
+    """Return the headline's best value over the epochs, or None if never evaluated."""
+    found: float | None = getattr(record.best, headline(record).figure, None)
+    return found
+
+
+def final(group: Group, metric: tables.Metric | None = None) -> Spread | None:
+    """Return a figure after the last epoch; without a metric, the headline's."""
+    return spread(value(run.record, metric) for run in group.runs)
+
+
 def final_knn(group: Group) -> Spread | None:
     """Return the kNN accuracy after the last epoch."""
-    return spread(run.record.final.knn for run in group.runs)
+    return final(group, tables.KNN)
 
 
-def best_knn(group: Group) -> Spread | None:
-    """Return the best kNN accuracy over the epochs, which is chosen on the test set."""
-    return spread(run.record.best.knn if run.record.best else None for run in group.runs)
+def best(group: Group) -> Spread | None:
+    """Return the best headline value over the epochs, which is chosen on the test set."""
+    return spread(best_value(run.record) for run in group.runs)
 
 
 def side_figure(group: Group, name: str) -> Spread | None:
@@ -56,32 +82,34 @@ def side_figure(group: Group, name: str) -> Spread | None:
 
 
 def evaluated(run: StoredRun) -> pd.DataFrame:
-    """Return epoch, knn and the totals of the epochs after which a run was evaluated."""
-    columns = ["epoch", "knn", *TOTALS]
+    """Return epoch, the headline's figure and the totals of the epochs that were evaluated."""
+    figure = headline(run.record).figure
+    columns = ["epoch", figure, *TOTALS]
     if not set(columns) <= set(run.epochs.columns):
         return pd.DataFrame(columns=columns, dtype=float)
-    return run.epochs.loc[run.epochs["knn"].notna(), columns].astype(float)
+    return run.epochs.loc[run.epochs[figure].notna(), columns].astype(float)
 
 
 def curve(group: Group) -> pd.DataFrame:
     """Return the learning curve over the epochs that all seeds evaluated.
 
-    Columns: epoch, knn (mean), knn_sd (NaN with one seed), seeds, images_seen, train_seconds
-    (means).
+    Columns: epoch, the headline's figure such as knn (mean), the same with _sd (NaN with one seed),
+    seeds, images_seen, train_seconds (means).
     """
+    figure = headline(group.runs[0].record).figure if group.runs else tables.KNN.figure
     points = pd.concat([evaluated(run) for run in group.runs]) if group.runs else pd.DataFrame()
     if points.empty:
-        return pd.DataFrame(columns=["epoch", "knn", "knn_sd", "seeds", *TOTALS])
+        return pd.DataFrame(columns=["epoch", figure, f"{figure}_sd", "seeds", *TOTALS])
     epochs = points.groupby("epoch")
-    table = epochs[["knn", *TOTALS]].mean()
-    table.insert(1, "knn_sd", epochs["knn"].std())
-    table.insert(2, "seeds", epochs["knn"].count())
+    table = epochs[[figure, *TOTALS]].mean()
+    table.insert(1, f"{figure}_sd", epochs[figure].std())
+    table.insert(2, "seeds", epochs[figure].count())
     return table[table["seeds"] == len(group.runs)].reset_index()
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where a run's kNN accuracy first reaches a target."""
+    """Where a run's headline first reaches a target."""
 
     epoch: float
     """Interpolated linearly between evaluated epochs."""
@@ -96,15 +124,15 @@ def crossing(run: StoredRun, target: float) -> Crossing | None:
 
     A run that is above it at its first evaluation crosses there: earlier epochs are not known.
     """
-    points = evaluated(run)
-    above = (points["knn"] >= target).to_numpy().nonzero()[0]
+    points, figure = evaluated(run), headline(run.record).figure
+    above = (points[figure] >= target).to_numpy().nonzero()[0]
     if not len(above):
         return None
     at = int(above[0])
     after = points.iloc[at]
     before = points.iloc[at - 1] if at else after
-    rise = after["knn"] - before["knn"]
-    share = (target - before["knn"]) / rise if rise > 0 else 1.0
+    rise = after[figure] - before[figure]
+    share = (target - before[figure]) / rise if rise > 0 else 1.0
     between = before + share * (after - before)
     return Crossing(
         epoch=float(between["epoch"]),
@@ -115,7 +143,10 @@ def crossing(run: StoredRun, target: float) -> Crossing | None:
 
 
 def highest(group: Group) -> tuple[float, int] | None:
-    """Return the highest kNN accuracy of any seed and its epoch, or None if never evaluated."""
-    best = [run.record.best for run in group.runs if run.record.best is not None]
-    top = max(best, key=lambda b: b.knn, default=None)
-    return None if top is None else (top.knn, top.epoch)
+    """Return the highest headline value of any seed and its epoch, or None if never evaluated."""
+    found = [
+        (highest, run.record.best.epoch)
+        for run in group.runs
+        if run.record.best is not None and (highest := best_value(run.record)) is not None
+    ]
+    return max(found, key=lambda one: one[0], default=None)

@@ -25,16 +25,17 @@ def _ablation(row: tables.Row, comparison: Comparison) -> dict[str, object]:
 
 
 def filled(table: tables.Table, comparison: Comparison) -> list[tuple[tables.Row, list[Group]]]:
-    """Return each row of a table with the groups that fill it."""
-    return [
-        (row, [group for group in comparison.groups if fills(group, row, comparison)])
-        for row in table.rows
-    ]
+    """Return each row of a table with the groups that fill it.
+
+    There are none if the comparison's networks do not start as the table's: see `tables.fitting`.
+    """
+    groups = comparison.groups if table in comparison.paper_tables else ()
+    return [(row, [g for g in groups if fills(g, row, comparison)]) for row in table.rows]
 
 
 def further(table: tables.Table, comparison: Comparison) -> list[Group]:
     """Return the groups that fill no row of any table and are most like this table's."""
-    others = tables.on(comparison.dataset_name)
+    others = comparison.paper_tables
     rows = [row for other in others for row in other.rows]
     return [
         group

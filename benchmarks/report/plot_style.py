@@ -1,15 +1,19 @@
 """What all drawings of the report share: colours, type, size, and how they become SVG."""
 
 import io
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
-from benchmarks.report.svg import tidy
+from benchmarks.report.select import Group
+from benchmarks.report.svg import spread_labels, tidy
 
 # Told apart under the common colour-vision deficiencies and at 3:1 on white; the marker tells too.
 STYLES = {
@@ -27,6 +31,11 @@ _OTHER_MARKERS = ("h", "<", ">", "d", "p", "*")
 
 WIDTH, HEIGHT = 400.0, 300.0  # points: the units of the view box, so 10 is 10 px at full width
 FONT, INK, MUTED = 11.0, "#1c2430", "#5a6472"
+LINE = 12.5
+"""Points from one line of type to the next."""
+NAMES_GAP = 20.0
+"""Points between a plot and the names beside it."""
+TITLE: Any = {"fontsize": FONT, "color": MUTED, "pad": 9}
 _SETTINGS: Any = {
     "svg.fonttype": "none",
     "text.usetex": False,
@@ -69,3 +78,48 @@ def as_svg(figure: Figure, name: str, title: str) -> str:
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
     return tidy(file.getvalue(), name, title)
+
+
+def wrapped(text: str, characters: int = 20) -> list[str]:
+    """Return a name in lines of at most so many characters, not broken at hyphens."""
+    return textwrap.wrap(text, characters, break_on_hyphens=False)
+
+
+def widest(lines: Iterable[str]) -> float:
+    """Return the points that the longest of some lines takes."""
+    return max(float(TextPath((0, 0), line, size=FONT).get_extents().width) for line in lines)
+
+
+def frame(axes: Axes, title: str, xlabel: str, grid: Literal["both", "y"] = "both") -> None:
+    """Give a plot its grid and its axes; the title says what is drawn upwards."""
+    axes.set_title(title, loc="left", **TITLE)
+    axes.set_xlabel(xlabel, labelpad=4)
+    axes.grid(axis=grid, color="#e4e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=3, pad=3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def name_at_right(axes: Axes, ends: Sequence[tuple[Group, float, float]], alpha: float) -> None:
+    """Name groups beside a plot, each at its height or moved apart from its neighbours.
+
+    Args:
+        axes: with its final limits.
+        ends: groups, and the x and y from which a line leads to the name.
+        alpha: opacity of these lines.
+    """
+    extent, (low, high), (left, right) = axes.get_window_extent(), axes.get_ylim(), axes.get_xlim()
+    scale = (high - low) / extent.height  # units a point
+    names = [wrapped(group.label) for group, _, _ in ends]
+    wanted = [extent.y0 + (y - low) / scale for _, _, y in ends]
+    heights = [len(lines) * LINE + 1 for lines in names]
+    places = spread_labels(wanted, heights, extent.y0 - 4, extent.y1 + 4)
+    outer = right + (NAMES_GAP - 4) / extent.width * (right - left)
+    for (group, x, y), lines, place in zip(ends, names, places, strict=True):
+        level = low + (place - extent.y0) * scale
+        colour, _ = style(group.method)
+        axes.plot([x, right, outer], [y, y, level], color=colour, linewidth=0.8, alpha=alpha,
+                  clip_on=False, zorder=1)  # fmt: skip
+        axes.annotate("\n".join(lines), (outer, level), xytext=(3, 0), color=INK,
+                      textcoords="offset points", va="center", linespacing=1.1,
+                      annotation_clip=False)  # fmt: skip

@@ -28,6 +28,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("Runs", f"{len(records)} finished, {len(comparison.failures)} failed"),
         ("Seeds", ", ".join(map(str, sorted({r.seed for r in records})))),
         ("Protocols", _protocols(records)),
+        *([("Weights", weights)] if (weights := _weights(records)) else []),
         ("Device", _distinct(records, lambda r: device(r.environment))),
         ("Precision", _distinct(records, lambda r: r.environment.precision)),
         ("Python", _distinct(records, lambda r: r.environment.python)),
@@ -50,7 +51,20 @@ def _images(data: DatasetFacts) -> str:
     return (
         f"{data.name}{split}: {data.train_images:,} to train on{bank}, {data.test_images:,} to "
         f"test on, {data.classes} classes, {data.image_size} pixels, digest {data.digest[:12]}"
+        + (", none of the test classes trained on" if data.unseen else "")
+        + (", part of the data set" if data.partial else "")
     )
+
+
+def _weights(records: Iterable[RunRecord]) -> str:
+    found = (record.weights for record in records)
+    words = (
+        f"{file.file}, SHA-256 {file.sha256[:12]}"
+        + ("" if file.published else ", not the published file")
+        for file in found
+        if file is not None
+    )
+    return "; ".join(dict.fromkeys(words))
 
 
 def differences(comparison: Comparison) -> str:
@@ -130,10 +144,10 @@ def _packages(records: Iterable[RunRecord]) -> str:
 
 
 def _own_figures(records: Iterable[RunRecord]) -> str:
-    columns = {"memory_knn", "pooled_knn", "loss"}
+    columns = {"memory_knn", "loss"}
     return "; ".join(
         f"{record.method.name} s{record.seed}: {name} = {value:.4g}"
         for record in records
         for name, value in record.final.figures.items()
-        if name not in columns | set(record.protocols)
+        if name not in columns | set(record.protocols) and not name.startswith("pooled_")
     )

@@ -1,7 +1,6 @@
 """Which methods are better over many data sets: average ranks and what may be told apart."""
 
 import math
-import textwrap
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
 
 from benchmarks.report import measures
-from benchmarks.report.layout import Cell, Chapter, Column, Picture, Table, TableRow
-from benchmarks.report.plot_style import FONT, INK, MUTED, WIDTH, as_svg, drawing, style
+from benchmarks.report.layout import METHOD, Cell, Chapter, Column, Picture, Table, TableRow
+from benchmarks.report.plot_style import (
+    INK,
+    LINE,
+    MUTED,
+    WIDTH,
+    as_svg,
+    drawing,
+    style,
+    widest,
+    wrapped,
+)
 from benchmarks.report.select import Comparison
-from evaluation.statistics import Doubles, average_ranks, friedman, nemenyi_critical_difference
+from evaluation.arrays import Doubles
+from evaluation.statistics import average_ranks, friedman, nemenyi_critical_difference
 
 TITLE = "Ranks over data sets"
 ENOUGH_DATASETS = 5
@@ -23,7 +32,7 @@ ENOUGH_METHODS = 3
 LEVEL = 0.05
 SLUG = "average-ranks"
 
-_EDGE, _GAP, _LINE = 6.0, 8.0, 12.5
+_EDGE, _GAP = 6.0, 8.0
 _RULER, _AXIS, _BARS, _BAR_STEP = 22.0, 58.0, 70.0, 8.0
 _NAME_WIDTH = 16  # letters in a line
 
@@ -36,9 +45,15 @@ class Ranking:
     """One per data set."""
     methods: tuple[str, ...]
     scores: Doubles
-    """(data sets, methods) kNN accuracy in percent, the mean over seeds."""
+    """(data sets, methods) kNN accuracy (R@1 of unseen classes) in percent, mean over seeds."""
     left_out: tuple[str, ...]
     """Methods that some of the data sets lack."""
+
+    @property
+    def score(self) -> str:
+        """What the methods are ranked by, in words."""
+        found = dict.fromkeys(c.headline.words for c in self.comparisons)
+        return " or ".join(sorted(found, reverse=True))
 
     @property
     def ranks(self) -> Doubles:
@@ -105,12 +120,15 @@ def ranking(comparisons: Sequence[Comparison]) -> Ranking | None:
 
 
 def _accuracies(comparison: Comparison) -> dict[str, float]:
-    """Return each method's kNN accuracy by its least changed variant; no ablation counts."""
+    """Return each method's headline figure by its least changed variant.
+
+    No ablation counts, and no method that learns from labels.
+    """
     found: dict[str, float] = {}
     for group in comparison.unablated:
-        knn = measures.final_knn(group)
-        if knn is not None:
-            found.setdefault(group.method, knn.mean)
+        figure = measures.final(group)
+        if figure is not None and not group.uses_labels:
+            found.setdefault(group.method, figure.mean)
     return found
 
 
@@ -144,7 +162,7 @@ def _texts(found: Ranking) -> list[str]:
     differ = test.p < LEVEL
     outcome = "the methods differ" if differ else "no difference is shown, so read no order into it"
     texts = [
-        f"Methods ranked by kNN accuracy (mean over seeds) on each of {len(found.comparisons)} "
+        f"Methods ranked by {found.score} (mean over seeds) on each of {len(found.comparisons)} "
         f"data sets, ranks averaged: {sets}. Of a data set's comparisons the one with most methods "
         "counts, of equal ones that with most runs; of a method's variants the least changed one.",
         f"Friedman's test in Iman and Davenport's form: F({between}, {within}) = "
@@ -161,7 +179,7 @@ def _texts(found: Ranking) -> list[str]:
 def _table(found: Ranking) -> Table:
     names = [comparison.dataset_name for comparison in found.comparisons]
     columns = [
-        Column("method", "Method", numeric=False, given=True),
+        METHOD,
         Column("rank", "Average rank", "Rank", required=True),
         *(Column(f"on {name}", name) for name in names),
     ]
@@ -179,7 +197,7 @@ def _table(found: Ranking) -> Table:
         rows.append(TableRow(cells, data, best=rank == ranks.min()))
     return Table(
         slug=SLUG,
-        caption=f"Average ranks and kNN accuracy (%) on {len(names)} data sets",
+        caption=f"Average ranks and {found.score} (%) on {len(names)} data sets",
         columns=tuple(columns),
         rows=tuple(rows),
     )
@@ -226,13 +244,13 @@ class _Entry:
     @property
     def lines(self) -> list[str]:
         """The name, wrapped, and the rank."""
-        words = textwrap.wrap(self.method, _NAME_WIDTH, break_on_hyphens=False)
+        words = wrapped(self.method, _NAME_WIDTH)
         return [*words[:-1], f"{words[-1]} {self.rank:.2f}"]
 
     @property
     def height(self) -> float:
         """What the lines take, in points."""
-        return _LINE * len(self.lines) + 4
+        return LINE * len(self.lines) + 4
 
 
 @dataclass(frozen=True)
@@ -254,8 +272,7 @@ class _Scale:
 
 
 def _widest(entries: Sequence[_Entry]) -> float:
-    lines = [line for entry in entries for line in entry.lines]
-    return max(float(TextPath((0, 0), line, size=FONT).get_extents().width) for line in lines)
+    return widest(line for entry in entries for line in entry.lines)
 
 
 def _canvas(height: float) -> tuple[Figure, Axes]:

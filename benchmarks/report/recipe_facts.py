@@ -11,7 +11,12 @@ from benchmarks.recipes.reader import asdict_recipe
 PAPER = "paper"
 AUGMENTATION = "augmentation"
 _NOT_TRAINING = ("name", "description", "evaluate_every")
-_UNSET = {"train_images": "all", "image_size": "the data set's own"}
+_UNSET = {
+    "train_images": "all",
+    "image_size": "the data set's own",
+    "crop_size": "the whole image",
+    "partners": "itself",
+}
 _TRANSFORMS = dict(
     zip(tables.TRANSFORMS, ("crop", "colour jitter", "grayscale", "flip"), strict=True)
 )
@@ -30,9 +35,14 @@ def builtin(name: str) -> dict[str, Any] | None:
     return fields
 
 
-def of_paper(dataset: str) -> str:
-    """Return the name of the recipe of the paper's tables on a data set."""
-    return next((table.recipe for table in tables.on(dataset)), PAPER)
+def of_paper(dataset: str, recipe: Mapping[str, Any] | None = None) -> str:
+    """Return the name of the recipe of the paper's tables on a data set.
+
+    Where there are several, it is that of the tables which runs by `recipe` may fill.
+    """
+    backbone = str((recipe or {}).get("backbone", ""))
+    fitting = tables.on(dataset) if recipe is None else tables.fitting(dataset, backbone)
+    return next((table.recipe for table in fitting), PAPER)
 
 
 def augmentation(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,6 +54,17 @@ def with_augmentation(recipe: Mapping[str, Any], fields: Mapping[str, Any]) -> d
     """Return the recipe with another augmentation, given as the fields `augmentation.x`."""
     values = {k.removeprefix(f"{AUGMENTATION}."): v for k, v in fields.items()}
     return {**recipe, AUGMENTATION: values} if AUGMENTATION in recipe else dict(recipe)
+
+
+def ablates(field: str) -> bool:
+    """Return whether a recipe's field is one of the augmentation, `augmentation.x`."""
+    return field.startswith(f"{AUGMENTATION}.")
+
+
+def augmented(recipe: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields `augmentation.x` in which a recipe differs from the usual one."""
+    here, own = augmentation(recipe), augmentation(usual)
+    return {k: v for k, v in here.items() if k not in own or own[k] != v}
 
 
 def flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +95,12 @@ def _changes(changed: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
     return words
 
 
+def named(method: str, hyper_parameters: Mapping[str, Any]) -> str:
+    """Return "method (hyper-parameter = value)"."""
+    settings = ", ".join(f"{k} = {v}" for k, v in hyper_parameters.items())
+    return f"{method} ({settings})" if settings else method
+
+
 def ablation(changed: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     """Return changes of a recipe's augmentation in words, such as "without crop"; "" for none."""
     if not changed:
@@ -82,7 +109,7 @@ def ablation(changed: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     here = {**usual, **plain(changed)}
     off = {transform: plain(tables.without(transform)) for transform in tables.TRANSFORMS}
     absent = [name for name, fields in off.items() if fields.items() <= here.items()]
-    if len(absent) == len(off):
+    if len(absent) == len(off) and not recipe.get("crop_size"):
         return "without augmentation"
     left_out = [name for name in absent if off[name].keys() & changed.keys()]
     told = {field for name in left_out for field in off[name]}

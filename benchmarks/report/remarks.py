@@ -33,15 +33,20 @@ def retrieval() -> list[str]:
     return list(_remarks()["retrieval"])
 
 
-def of_method(method: str) -> list[str]:
-    """Return known causes of a difference between a method's published and measured figure."""
-    return list(_remarks()["methods"].get(method, ()))
+def of_method(method: str, unseen: bool = False) -> list[str]:
+    """Return known causes of a difference between a method's published and measured figure.
+
+    Args:
+        method: its name.
+        unseen: whether the test classes are not among the training classes.
+    """
+    return list(_remarks()["unseen" if unseen else "methods"].get(method, ()))
 
 
 def of_row(table: tables.Table, row: tables.Row) -> list[str]:
     """Return known causes for a row: those of its method, then its own."""
     own = _remarks()["rows"].get(table.number, {}).get(row.published, ())
-    return [*of_method(row.method), *own]
+    return [*of_method(row.method, table.headline != tables.KNN), *own]
 
 
 def of_table(table: tables.Table) -> list[str]:

@@ -50,11 +50,18 @@ class Group:
     """Fields of the recipe in which it differs from the comparison, all of the augmentation."""
     label: str = ""
     """The method's name, with what sets it apart from others in the comparison."""
+    weights: str = ""
+    """The digest of the file of pre-trained weights; empty without one."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds of the finished runs."""
         return tuple(run.record.seed for run in self.runs)
+
+    @property
+    def uses_labels(self) -> bool:
+        """Whether it learns from labels: an upper bound, never the best of the others."""
+        return any(run.record.method.uses_labels for run in self.runs)
 
     @property
     def trained(self) -> bool:
@@ -79,13 +86,32 @@ class Comparison:
     def label(self) -> str:
         """The recipe and what the command changed of it, such as "paper, epochs = 2 of 200"."""
         label = recipe_facts.label(self.recipe, self.recipe_changed)
+        label += ", part of the data set" if self.partial else ""
         return f"{label} [{self.mark}]" if self.mark else label
 
     @property
     def slug(self) -> str:
         """The label as a part of a file name."""
         words = [str(self.recipe["name"]), *(f"{k}-{v}" for k, v in self.recipe_changed.items())]
+        words += ["partial"] if self.partial else []
         return recipe_facts.slug(" ".join([*words, self.mark]))
+
+    @property
+    def partial(self) -> bool:
+        """Whether the data set was not there as a whole."""
+        return self.dataset is not None and self.dataset.partial
+
+    @property
+    def paper_tables(self) -> list[tables.Table]:
+        """The paper's tables that its groups may fill."""
+        return tables.fitting(self.dataset_name, str(self.recipe.get("backbone", "")))
+
+    @property
+    def headline(self) -> tables.Metric:
+        """What its groups are compared by."""
+        if self.dataset is not None:
+            return tables.headline(self.dataset.unseen)
+        return next((table.headline for table in self.paper_tables), tables.KNN)
 
     @property
     def unablated(self) -> list[Group]:
@@ -166,7 +192,7 @@ class _Setting:
 
     def comparison(self) -> Comparison:
         """Return the comparison of all that was added."""
-        facts = self.example
+        facts, ablates = self.example, recipe_facts.ablates
         builtin = recipe_facts.builtin(str(facts.recipe["name"])) or {}
         known = recipe_facts.augmentation(builtin) | self.augmentation
         own = {k: known[k] for k in recipe_facts.augmentation(facts.recipe) if k in known}
@@ -175,7 +201,7 @@ class _Setting:
             dataset_name=facts.dataset.name,
             dataset=facts.dataset,
             recipe=recipe,
-            recipe_changed={k: v for k, v in facts.recipe_changed.items() if not _ablates(k)},
+            recipe_changed={k: v for k, v in facts.recipe_changed.items() if not ablates(k)},
             groups=_groups(self.runs, self.failures, recipe),
         )
 
@@ -204,12 +230,8 @@ def _facts(one: StoredRun | Failure) -> _Facts:
     return one if isinstance(one, Failure) else one.record
 
 
-def _ablates(recipe_field: str) -> bool:
-    return recipe_field.startswith(f"{recipe_facts.AUGMENTATION}.")
-
-
 def _ablations(one: StoredRun | Failure) -> int:
-    return sum(map(_ablates, _facts(one).recipe_changed))
+    return sum(map(recipe_facts.ablates, _facts(one).recipe_changed))
 
 
 def _unchanged(facts: _Facts) -> dict[str, Any]:
@@ -230,7 +252,7 @@ def _shared(facts: _Facts) -> str:
 
 def _place(comparison: Comparison) -> tuple[Any, ...]:
     in_paper = bool(tables.on(comparison.dataset_name))
-    paper = recipe_facts.of_paper(comparison.dataset_name)
+    paper = recipe_facts.of_paper(comparison.dataset_name, comparison.recipe)
     unlike = recipe_facts.differences(comparison.recipe, paper)
     return not in_paper, comparison.dataset_name, bool(unlike), comparison.label
 
@@ -257,19 +279,18 @@ def _groups(
     alike: dict[str, list[StoredRun]] = defaultdict(list)
     for run in runs:
         record = run.record
-        alike[
-            _canonical(
-                record.method.name,
-                record.method.hyper_parameters,
-                record.environment.precision,
-                record.protocols.get("knn"),
-                record.dataset.split,
-                _ablation(record, recipe),
-            )
-        ].append(run)
+        key = _canonical(
+            record.method.name,
+            record.method.hyper_parameters,
+            record.environment.precision,
+            (_protocol(record), record.weights and record.weights.sha256),
+            record.dataset.split,
+            recipe_facts.augmented(record.recipe, recipe),
+        )
+        alike[key].append(run)
     groups = [_group(same, recipe) for same in alike.values()]
     for failure in failures:
-        _place_failure(groups, failure, _ablation(failure, recipe))
+        _place_failure(groups, failure, recipe_facts.augmented(failure.recipe, recipe))
     groups.sort(key=_order)
     brief = [_label(group, groups, recipe) for group in groups]
     labels = [
@@ -277,12 +298,6 @@ def _groups(
         for group, label in zip(groups, brief, strict=True)
     ]
     return tuple(replace(g, label=label) for g, label in zip(groups, labels, strict=True))
-
-
-def _ablation(facts: _Facts, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the augmentation in which a run differs from its comparison."""
-    here, own = recipe_facts.augmentation(facts.recipe), recipe_facts.augmentation(recipe)
-    return {k: v for k, v in here.items() if k not in own or own[k] != v}
 
 
 def _group(runs: Sequence[StoredRun], recipe: Mapping[str, Any]) -> Group:
@@ -294,10 +309,15 @@ def _group(runs: Sequence[StoredRun], recipe: Mapping[str, Any]) -> Group:
         changed=facts.changed,
         runs=tuple(run for _, run in sorted(latest.items())),
         precision=record.environment.precision,
-        protocol=record.protocols.get("knn", ""),
+        protocol=_protocol(record),
         split=record.dataset.split,
-        ablation=_ablation(record, recipe),
+        ablation=recipe_facts.augmented(record.recipe, recipe),
+        weights=record.weights.sha256 if record.weights else "",
     )
+
+
+def _protocol(record: RunRecord) -> str:
+    return record.protocols.get(tables.headline(record.dataset.unseen).figure, "")
 
 
 def _place_failure(groups: list[Group], failure: Failure, ablation: Mapping[str, Any]) -> None:
@@ -336,7 +356,7 @@ def beyond_recipe(group: Group, recipe: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in group.changed.items() if k not in stated or stated[k] != v}
 
 
-_MEASURED = {"precision", "protocol"}
+_MEASURED = {"precision", "protocol", "weights"}
 
 
 def _label(
@@ -355,9 +375,10 @@ def _label(
         theirs = _traits(other)
         comparable = own.keys() if other.runs else own.keys() - _MEASURED
         told |= {k for k in comparable - unsaid if own[k] != theirs.get(k)}
-    name = named(group.method, {k: v for k, v in own.items() if k in told})
+    name = recipe_facts.named(group.method, {k: v for k, v in own.items() if k in told})
     ablation = recipe_facts.ablation(group.ablation, recipe)
-    return f"{name}, {ablation}" if ablation else name
+    labelled = "learns from labels" if group.uses_labels else ""
+    return ", ".join(word for word in (name, labelled, ablation) if word)
 
 
 def _stated(group: Group) -> set[str]:
@@ -374,10 +395,5 @@ def _stated(group: Group) -> set[str]:
 
 def _traits(group: Group) -> dict[str, Any]:
     measured = {"precision": group.precision, "protocol": group.protocol} if group.runs else {}
+    measured |= {"weights": group.weights[:8]} if group.weights else {}
     return {**group.hyper_parameters, "split": group.split, **measured}
-
-
-def named(method: str, hyper_parameters: Mapping[str, Any]) -> str:
-    """Return "method (hyper-parameter = value)"."""
-    settings = ", ".join(f"{k} = {v}" for k, v in hyper_parameters.items())
-    return f"{method} ({settings})" if settings else method

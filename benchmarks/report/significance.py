@@ -10,10 +10,12 @@ import pandas as pd
 
 from benchmarks.records import PREDICTIONS, StoredRun
 from benchmarks.report import measures, recipe_facts
+from benchmarks.report.ablation import signed
 from benchmarks.report.commands import Commands
-from benchmarks.report.layout import Cell, Chapter, Column, Table, TableRow
+from benchmarks.report.layout import METHOD, Cell, Chapter, Column, Table, TableRow
 from benchmarks.report.measures import Spread
 from benchmarks.report.select import Comparison, Group
+from benchmarks.tables import KNN, Metric
 from evaluation.statistics import (
     Interval,
     PairedDifference,
@@ -29,7 +31,7 @@ LEVEL = 0.05
 ENOUGH_SEEDS = 3
 """With two, one degree of freedom: a t test finds next to nothing."""
 COLUMNS = (
-    Column("method", "Method", numeric=False, given=True),
+    METHOD,
     Column("measured", "Mean over seeds", "Mean", required=True),
     Column("gap", "Gap to the best", "Gap"),
     Column("paired", "Gap seed by seed", "Seed\nby seed"),
@@ -55,7 +57,8 @@ class Rival:
     """A method and how the best one stands against it."""
 
     group: Group
-    knn: Spread
+    figure: Spread
+    """What they are compared by, kNN accuracy or R@1."""
     gap: float
     """Difference of the means over all seeds of each, in percentage points."""
     paired: PairedDifference | None
@@ -71,25 +74,28 @@ class Rival:
 def chapter(comparison: Comparison, commands: Commands) -> Chapter:
     """Return each method against the best one, with tests, or nothing to show.
 
-    There is nothing without labels or with fewer than two methods that finished.
+    There is nothing without labels or with fewer than two methods that finished. Methods that learn
+    from labels take no part.
     """
-    found = [(g, knn) for g in comparison.groups if (knn := measures.final_knn(g)) is not None]
+    every = [(g, figure) for g in comparison.groups if (figure := measures.final(g)) is not None]
+    found = [one for one in every if not one[0].uses_labels]
     if len(found) < 2:
         return Chapter()
+    bounds = [group.label for group, _ in every if group.uses_labels]
     best, top = max(found, key=lambda one: one[1].mean)
     rivals = _rivals(best, top, [one for one in found if one[0] is not best])
-    by_group = {id(rival.group): rival for rival in rivals}
-    rows = [_best_row(g, k) if g is best else _row(by_group[id(g)]) for g, k in found]
+    by_group, headline = {id(rival.group): rival for rival in rivals}, comparison.headline
+    rows = [_best_row(g, k) if g is best else _row(by_group[id(g)], headline) for g, k in found]
     return Chapter(
         title=TITLE,
         tables=(
             Table(
                 slug=recipe_facts.slug(f"significance {comparison.dataset_name} {comparison.slug}"),
-                caption=f"Each method against the best, {best.label}: kNN accuracy (%) on "
+                caption=f"Each method against the best, {best.label}: {headline.words} (%) on "
                 f"{comparison.dataset_name}, recipe {comparison.label}",
                 columns=COLUMNS,
                 rows=tuple(rows),
-                remarks=tuple(_remarks(rivals)),
+                remarks=(*_remarks(rivals, headline), *_without(bounds)),
             ),
         ),
     )
@@ -99,8 +105,8 @@ def _rivals(best: Group, top: Spread, others: Sequence[tuple[Group, Spread]]) ->
     """Test the best method against each other one, and correct for their number."""
     predictions = _predictions(best)
     tested = [
-        (group, knn, _over_seeds(best, group), _over_images(predictions, _predictions(group)))
-        for group, knn in others
+        (group, figure, _over_seeds(best, group), _over_images(predictions, _predictions(group)))
+        for group, figure in others
     ]
     p_seeds = [
         paired.p if paired is not None and paired.pairs >= ENOUGH_SEEDS else math.nan
@@ -111,15 +117,15 @@ def _rivals(best: Group, top: Spread, others: Sequence[tuple[Group, Spread]]) ->
     return [
         Rival(
             group=group,
-            knn=knn,
-            gap=top.mean - knn.mean,
+            figure=figure,
+            gap=top.mean - figure.mean,
             paired=paired,
             images=images,
             p_seeds=p_seeds[place],
             adjusted_seeds=float(adjusted_seeds[place]),
             adjusted_images=float(adjusted_images[place]),
         )
-        for place, (group, knn, paired, images) in enumerate(tested)
+        for place, (group, figure, paired, images) in enumerate(tested)
     ]
 
 
@@ -132,8 +138,8 @@ def _over_seeds(best: Group, other: Group) -> PairedDifference | None:
 
 
 def _by_seed(group: Group) -> dict[int, float]:
-    found = {run.record.seed: run.record.final.knn for run in group.runs}
-    return {seed: knn for seed, knn in found.items() if knn is not None and math.isfinite(knn)}
+    found = ((run.record.seed, measures.value(run.record)) for run in group.runs)
+    return {seed: value for seed, value in found if value is not None and math.isfinite(value)}
 
 
 def _predictions(group: Group) -> dict[int, pd.DataFrame]:
@@ -174,44 +180,48 @@ def _over_images(
     return OverImages(several.mean, several.p, f"bootstrap, {len(seeds)} seeds")
 
 
-def _best_row(group: Group, knn: Spread) -> TableRow:
-    data = {**_data(group, knn), "verdict": "the best"}
-    return TableRow({"method": _name(group), "measured": _measured(knn)}, data, best=True)
+def _best_row(group: Group, figure: Spread) -> TableRow:
+    data = {**_data(group, figure), "verdict": "the best"}
+    return TableRow({"method": _name(group), "measured": _measured(figure)}, data, best=True)
 
 
-def _row(rival: Rival) -> TableRow:
-    verdict = _verdict(rival)
+def _row(rival: Rival, headline: Metric) -> TableRow:
+    verdict = _verdict(rival, headline)
     cells = {
         "method": _name(rival.group),
-        "measured": _measured(rival.knn),
-        "gap": Cell(_signed(rival.gap), rival.gap),
+        "measured": _measured(rival.figure),
+        "gap": Cell(signed(rival.gap), rival.gap),
         "verdict": Cell(verdict),
     }
     paired, images = rival.paired, rival.images
     if paired is not None:
         details = [] if paired.pairs < 2 else [_interval(paired.interval)]
         details.append(f"{paired.pairs} seed{'s' * (paired.pairs > 1)}")
-        cells["paired"] = Cell(_signed(paired.mean), paired.mean, aside="; ".join(details))
+        cells["paired"] = Cell(signed(paired.mean), paired.mean, aside="; ".join(details))
     if not math.isnan(rival.p_seeds):
         adjusted = f"Holm {_probability(rival.adjusted_seeds)}"
         cells["p_seeds"] = Cell(_probability(rival.p_seeds), rival.p_seeds, aside=adjusted)
     if images is not None:
         aside = f"Holm {_probability(rival.adjusted_images)}; {images.test}"
         cells["p_images"] = Cell(_probability(images.p), images.p, aside=aside)
-    return TableRow(cells, {**_data(rival.group, rival.knn), **_test_data(rival, verdict)})
+    return TableRow(cells, {**_data(rival.group, rival.figure), **_test_data(rival, verdict)})
 
 
-def _verdict(rival: Rival) -> str:
-    """Say in words what the two tests found; they are told apart where they disagree."""
+def _verdict(rival: Rival, headline: Metric) -> str:
+    """Say in words what the two tests found; they are told apart where they disagree.
+
+    Of a figure other than kNN accuracy there is no test over images, and no word on it.
+    """
     seeds, images = _word_over_seeds(rival), _word_over_images(rival)
     if rival.paired is None:
         return "not tested: no seed in common"
     pairs = rival.paired.pairs
+    untested = "; no predictions" if headline == KNN else ""
     if pairs < ENOUGH_SEEDS:
         few = f"too few seeds ({pairs}) for the test over seeds: at least {ENOUGH_SEEDS}"
-        return f"{images} over images; {few}" if images else f"{few}; no predictions"
+        return f"{images} over images; {few}" if images else f"{few}{untested}"
     if not images:
-        return f"{seeds} over seeds; no predictions for the test over images"
+        return f"{seeds} over seeds{untested and f'{untested} for the test over images'}"
     if images.split(" by ")[0] == seeds.split(" by ")[0]:
         return seeds
     return f"{seeds} over seeds; {images} over images"
@@ -237,36 +247,28 @@ def _name(group: Group) -> Cell:
     return Cell("", code=group.label)
 
 
-def _measured(knn: Spread) -> Cell:
-    aside = "" if knn.interval is None else f"95 %: {_interval(knn.interval)}"
-    return Cell(str(knn), knn.mean, aside=aside)
+def _measured(figure: Spread) -> Cell:
+    aside = "" if figure.interval is None else f"95 %: {_interval(figure.interval)}"
+    return Cell(str(figure), figure.mean, aside=aside)
 
 
 def _interval(ends: Interval) -> str:
-    return f"{_minus(f'{ends.low:.1f}')} to {_minus(f'{ends.high:.1f}')}"
-
-
-def _signed(points: float) -> str:
-    return _minus(f"{points:+.1f}")
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
+    return f"{ends.low:.1f} to {ends.high:.1f}".replace("-", "−")
 
 
 def _probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _data(group: Group, knn: Spread) -> dict[str, Any]:
+def _data(group: Group, figure: Spread) -> dict[str, Any]:
     return {
         "method": group.method,
         "label": group.label,
         "seeds": " ".join(map(str, group.seeds)),
-        "mean": knn.mean,
-        "sd": knn.sd,
-        "low": knn.interval.low if knn.interval else None,
-        "high": knn.interval.high if knn.interval else None,
+        "mean": figure.mean,
+        "sd": figure.sd,
+        "low": figure.interval.low if figure.interval else None,
+        "high": figure.interval.high if figure.interval else None,
     }
 
 
@@ -289,18 +291,10 @@ def _test_data(rival: Rival, verdict: str) -> dict[str, Any]:
     }
 
 
-def _remarks(rivals: Sequence[Rival]) -> list[str]:
+def _remarks(rivals: Sequence[Rival], headline: Metric) -> list[str]:
     over_seeds = sum(not math.isnan(rival.p_seeds) for rival in rivals)
-    over_images = sum(rival.images is not None for rival in rivals)
     texts = [
-        "p over seeds answers whether training anew would change the order (paired t test over the "
-        f"seeds that both have, at least {ENOUGH_SEEDS}); p over test images, whether another test "
-        "set would, with these networks (McNemar's test with one seed in common, a paired "
-        "bootstrap of the mean over seeds with several).",
-        f"Each question has a family of tests of its own, {over_seeds} over seeds and "
-        f"{over_images} over images, and p is shown with Holm's correction for its family. A "
-        f"difference counts if the corrected p is below {LEVEL:g}; where nothing else is said, "
-        "both tests agree.",
+        *(_two_tests(rivals, over_seeds) if headline == KNN else _one_test(headline, over_seeds)),
         "The best one is chosen by the same figures, which favours it a little: take a close "
         "decision with care.",
     ]
@@ -310,3 +304,32 @@ def _remarks(rivals: Sequence[Rival]) -> list[str]:
             "concerned adds those that are missing."
         )
     return texts
+
+
+def _two_tests(rivals: Sequence[Rival], over_seeds: int) -> list[str]:
+    over_images = sum(rival.images is not None for rival in rivals)
+    return [
+        "p over seeds answers whether training anew would change the order (paired t test over the "
+        f"seeds that both have, at least {ENOUGH_SEEDS}); p over test images, whether another test "
+        "set would, with these networks (McNemar's test with one seed in common, a paired "
+        "bootstrap of the mean over seeds with several).",
+        f"Each question has a family of tests of its own, {over_seeds} over seeds and "
+        f"{over_images} over images, and p is shown with Holm's correction for its family. A "
+        f"difference counts if the corrected p is below {LEVEL:g}; where nothing else is said, "
+        "both tests agree.",
+    ]
+
+
+def _one_test(headline: Metric, over_seeds: int) -> list[str]:
+    return [
+        "p over seeds answers whether training anew would change the order (paired t test over the "
+        f"seeds that both have, at least {ENOUGH_SEEDS}). Whether other test images would is not "
+        f"tested: queries of {headline.words} share the images that they retrieve.",
+        f"p is shown with Holm's correction for {over_seeds} tests; a difference counts if the "
+        f"corrected p is below {LEVEL:g}.",
+    ]
+
+
+def _without(bounds: Sequence[str]) -> list[str]:
+    names = ", ".join(f"`{label}`" for label in bounds)
+    return [f"Left out as an upper bound: {names}."] if bounds else []

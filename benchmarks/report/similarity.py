@@ -1,7 +1,6 @@
 """Figures 5 and 6 of the paper: are images of the same class more similar than others?"""
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,16 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from benchmarks.records import SIMILARITIES, StoredRun
 from benchmarks.report import measures, recipe_facts
 from benchmarks.report.commands import Commands
-from benchmarks.report.label_free import METHOD, SEEDS, Quantity, measured_row
-from benchmarks.report.layout import Chapter, Picture, Table
+from benchmarks.report.label_free import SEEDS, Quantity, measured_row
+from benchmarks.report.layout import METHOD, Chapter, Picture, Table
 from benchmarks.report.measures import Spread
-from benchmarks.report.plot_style import FONT, INK, MUTED, WIDTH, as_svg, drawing
+from benchmarks.report.plot_style import FONT, INK, LINE, MUTED, WIDTH, as_svg, drawing, wrapped
 from benchmarks.report.select import Comparison, Group
+from evaluation.arrays import Doubles
 from evaluation.similarities import BINS
 
 EDGES = np.linspace(-1.0, 1.0, BINS + 1)
@@ -34,12 +33,12 @@ COLOURS = ("#0b6fb8", "#d9730d")
 OURS = "invaspread"
 """The trained method of the paper's Figure 6."""
 
-Densities = NDArray[np.float64]
+Densities = Doubles
 """(2, BINS): of positive and negative similarities; either integrates to 1."""
 
 _COLUMN = "attribute"
 _NEEDED = {_COLUMN, "kind", "low", "count"}
-_SIDE, _GAP, _LINE, _PLOT, _LEGEND, _TICKS = 12.0, 16.0, 12.5, 58.0, 24.0, 36.0
+_SIDE, _GAP, _PLOT, _LEGEND, _TICKS = 12.0, 16.0, 58.0, 24.0, 36.0
 _CHARACTER = 6.2  # mean width
 _CLASS_FIGURES = (
     Quantity("similarity_overlap", "Overlap"),
@@ -63,6 +62,15 @@ _BINNED = (
 
 
 @dataclass(frozen=True)
+class Panel:
+    """One plot of the grid."""
+
+    title: str
+    densities: Densities
+    auc: Spread | None
+
+
+@dataclass(frozen=True)
 class Measured:
     """A group whose runs recorded similarities."""
 
@@ -82,14 +90,10 @@ class Measured:
             return recorded
         return measures.spread(binned_auc(run[attribute]) for run in self.runs if attribute in run)
 
-
-@dataclass(frozen=True)
-class Panel:
-    """One plot of the grid."""
-
-    title: str
-    densities: Densities
-    auc: Spread | None
+    def panel(self, attribute: str, title: str) -> Panel | None:
+        """Return the plot of an attribute, or None if no seed has it."""
+        densities = self.densities(attribute)
+        return None if densities is None else Panel(title, densities, self.auc(attribute))
 
 
 def auc_of(attribute: str) -> Quantity:
@@ -116,7 +120,7 @@ def densities(run: StoredRun) -> dict[str, Densities]:
     return found
 
 
-def _counts(rows: pd.DataFrame) -> NDArray[np.float64]:
+def _counts(rows: pd.DataFrame) -> Doubles:
     places = np.rint((rows["low"].to_numpy(float) + 1.0) / BIN_WIDTH).astype(int)
     counts = rows["count"].to_numpy(float)
     placed = np.bincount(np.clip(places, 0, BINS - 1), counts, minlength=BINS)
@@ -165,20 +169,14 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
 
 def _class_table(comparison: Comparison, found: Sequence[Measured], slug: str) -> Table:
     return _table(
-        Table(
-            slug=slug,
-            caption=f"Figure 5 of the paper in numbers, {comparison.dataset_name}: "
-            f"recipe {comparison.label}",
-            columns=(METHOD, *(q.column for q in _CLASS_FIGURES), SEEDS),
-            rows=(),
-            remarks=(
-                _HOW.format(same="of the same class", other="of other classes"),
-                "The paper does not say from which images it takes queries and neighbours.",
-            ),
-        ),
         comparison,
+        5,
+        slug,
         [(one.group, {q: q.of(one.group) for q in _CLASS_FIGURES}) for one in found],
-        _CLASS_FIGURES[1],
+        (
+            _HOW.format(same="of the same class", other="of other classes"),
+            "The paper does not say from which images it takes queries and neighbours.",
+        ),
     )
 
 
@@ -187,60 +185,62 @@ def _attribute_table(
 ) -> Table:
     each = {name: auc_of(name) for name in attributes}
     binned = any(q.of(one.group) is None for q in each.values() for one in found)
-    figures = [
-        (
-            one.group,
-            {q: q.of(one.group) for q in _ATTRIBUTE_FIGURES}
-            | {quantity: one.auc(name) for name, quantity in each.items()},
-        )
-        for one in found
-    ]
-    shown = (*_ATTRIBUTE_FIGURES, *each.values())
     return _table(
-        Table(
-            slug=slug,
-            caption=f"Figure 6 of the paper in numbers, {comparison.dataset_name}: "
-            f"recipe {comparison.label}",
-            columns=(METHOD, *(q.column for q in shown), SEEDS),
-            rows=(),
-            remarks=(
-                _HOW.format(
-                    same="that are like it in the attribute (both have it, or neither)",
-                    other="that are not",
-                ),
-                "The table of attributes is the suite's own (`benchmarks/attributes.csv`): the "
-                "paper does not print the one that it used.",
-                *([_BINNED] if binned else []),
-            ),
-        ),
         comparison,
-        figures,
-        _ATTRIBUTE_FIGURES[1],
+        6,
+        slug,
+        [
+            (
+                one.group,
+                {q: q.of(one.group) for q in _ATTRIBUTE_FIGURES}
+                | {quantity: one.auc(name) for name, quantity in each.items()},
+            )
+            for one in found
+        ],
+        (
+            _HOW.format(
+                same="that are like it in the attribute (both have it, or neither)",
+                other="that are not",
+            ),
+            "The table of attributes is the suite's own (`benchmarks/attributes.csv`): the "
+            "paper does not print the one that it used.",
+            *([_BINNED] if binned else []),
+        ),
     )
 
 
 def _table(
-    empty: Table,
     comparison: Comparison,
+    number: int,
+    slug: str,
     figures: Sequence[tuple[Group, Mapping[Quantity, Spread | None]]],
-    judged_by: Quantity,
+    remarks: tuple[str, ...],
 ) -> Table:
-    """Fill a table, the row with the highest figure of one kind first."""
+    """Return a figure of the paper in numbers, ordered by the second quantity, an AUC."""
+    shown = list(figures[0][1])
     rows = []
     for group, cells in figures:
         there = {quantity: figure for quantity, figure in cells.items() if figure is not None}
         if there:
-            top = there.get(judged_by)
             row = measured_row(group, there, comparison)
-            rows.append((-math.inf if top is None else top.mean, row))
+            rows.append((_height(there.get(shown[1])), row))
     rows.sort(key=lambda pair: pair[0], reverse=True)
-    return replace(
-        empty,
+    return Table(
+        slug=slug,
+        caption=f"Figure {number} of the paper in numbers, {comparison.dataset_name}: "
+        f"recipe {comparison.label}",
+        columns=(METHOD, *(quantity.column for quantity in shown), SEEDS),
         rows=tuple(
             replace(row, best=math.isfinite(height) and height == rows[0][0])
             for height, row in rows
         ),
+        remarks=remarks,
     )
+
+
+def _height(figure: Spread | None) -> float:
+    """Return what rows and methods are ordered by; without a figure they come last."""
+    return -math.inf if figure is None else figure.mean
 
 
 def _words(attribute: str) -> str:
@@ -248,11 +248,7 @@ def _words(attribute: str) -> str:
 
 
 def _class_picture(found: Sequence[Measured], slug: str) -> Picture:
-    panels = [
-        Panel(one.group.label, there, one.auc(CLASS))
-        for one in found
-        if (there := one.densities(CLASS)) is not None
-    ]
+    panels = [one.panel(CLASS, one.group.label) for one in found]
     legend = ("5 nearest, same class", "5 nearest, other classes")
     return Picture(
         slug=slug,
@@ -264,14 +260,7 @@ def _class_picture(found: Sequence[Measured], slug: str) -> Picture:
 
 def _attribute_picture(found: Sequence[Measured], attributes: Sequence[str], slug: str) -> Picture:
     columns = _compared(found)
-    grid = [
-        [
-            None if (there := one.densities(name)) is None
-            else Panel(_words(name), there, one.auc(name))
-            for one in columns
-        ]
-        for name in attributes
-    ]  # fmt: skip
+    grid = [[one.panel(name, _words(name)) for one in columns] for name in attributes]
     legend = ("5 nearest, same in attribute", "5 nearest, not the same")
     return Picture(
         slug=slug,
@@ -285,15 +274,11 @@ def _compared(found: Sequence[Measured]) -> list[Measured]:
 
     The best is the one with the highest mean AUC over the attributes.
     """
-
-    def height(one: Measured) -> float:
-        figure = _ATTRIBUTE_FIGURES[1].of(one.group)
-        return -math.inf if figure is None else figure.mean
-
     trained = [one for one in found if one.group.trained]
     ours = [one for one in trained if one.group.method == OURS][:1]
     others = [one for one in trained if one.group.method != OURS]
-    best = [max(others, key=height)] if others else []
+    auc = _ATTRIBUTE_FIGURES[1]
+    best = sorted(others, key=lambda one: _height(auc.of(one.group)), reverse=True)[:1]
     return [*[one for one in found if not one.group.trained][:1], *ours, *best]
 
 
@@ -303,7 +288,7 @@ def _described(columns: Sequence[Measured]) -> list[str]:
     return untrained + ([" and ".join(trained)] if trained else [])
 
 
-def _in_rows(panels: Sequence[Panel], columns: int) -> list[list[Panel | None]]:
+def _in_rows(panels: Sequence[Panel | None], columns: int) -> list[list[Panel | None]]:
     padded = [*panels, *[None] * (-len(panels) % columns)]
     return [padded[start : start + columns] for start in range(0, len(padded), columns)]
 
@@ -327,10 +312,10 @@ def draw(
     columns = len(grid[0])
     width = (WIDTH - 2 * _SIDE - (columns - 1) * _GAP) / columns
     wrap = int((width - 34) / _CHARACTER)  # beside the AUC
-    heads = [_wrapped(text, int(width / _CHARACTER)) for text in headings]
-    above = _LEGEND + (_LINE * max(map(len, heads)) + 4 if heads else 0)
-    titles = [[_wrapped(panel.title, wrap) if panel else [] for panel in row] for row in grid]
-    bands = [_LINE * max(map(len, row)) + 6 for row in titles]
+    heads = [wrapped(text, int(width / _CHARACTER)) for text in headings]
+    above = _LEGEND + (LINE * max(map(len, heads)) + 4 if heads else 0)
+    titles = [[wrapped(panel.title, wrap) if panel else [] for panel in row] for row in grid]
+    bands = [LINE * max(map(len, row)) + 6 for row in titles]
     height = above + sum(bands) + len(grid) * (_PLOT + 8) + _TICKS
     low, high = _range([panel for row in grid for panel in row if panel is not None])
     with drawing(name):
@@ -352,10 +337,6 @@ def draw(
             figure.text(left, 1 - _LEGEND / height, "\n".join(lines), va="top", linespacing=1.1,
                         fontweight="bold")  # fmt: skip
         return as_svg(figure, name, f"Distributions of cosine similarity: {' and '.join(legend)}")
-
-
-def _wrapped(text: str, characters: int) -> list[str]:
-    return textwrap.wrap(text, characters, break_on_hyphens=False)
 
 
 def _range(panels: Sequence[Panel]) -> tuple[float, float]:

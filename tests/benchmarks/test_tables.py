@@ -2,10 +2,12 @@ import pytest
 
 from benchmarks import datasets, recipes, tables
 from benchmarks.augment import Augmentation
+from benchmarks.backbones import BACKBONES
 from benchmarks.errors import UsageProblem
 from benchmarks.hyper_parameters import resolve
 from methods import get
 
+R1, R8, R100 = tables.RECALL_AT_1, tables.recall_at(8)[1], tables.recall_at(100)[1]
 RUNS = [(table, row) for table in tables.TABLES.values() for row in table.rows if row.method]
 
 
@@ -20,6 +22,15 @@ def row(number, name):
         (1, tables.KNN, [32.1, 44.4, 67.6, 74.5, 80.8, 80.4, 57.5, 78.4, 83.6]),
         (2, tables.LINEAR, [None, 60.1, 64.5, 74.3, 75.4, 62.3, 61.9, 56.5, 69.5, 77.9]),
         (2, tables.KNN, [22.4, None, None, None, None, 66.8, 66.2, 61.2, 74.1, 81.6]),
+        (3, R1, [39.2, 43.6, 48.2, 45.9, 49.8, 40.8, 38.2, 39.2, 42.9, 45.3, 46.2]),
+        (3, R8, [78.2, 79.6, 81.9, 79.8, 83.3, 76.0, 75.0, 75.8, 76.2, 78.4, 80.2]),
+        (3, tables.NMI, [51.4, 56.5, 59.2, 58.1, 59.9, 52.6, 45.0, 45.1, 53.0, 55.0, 55.4]),
+        (4, R1, [40.8, 45.0, 46.6, 34.6, 43.3, 48.9]),
+        (4, R100, [72.1, 75.2, 76.8, 66.8, 73.2, 78.0]),
+        (5, R1, [35.1, 36.5, 37.5, 32.6, 35.5, 41.3]),
+        (5, tables.NMI, [38.3, 35.4, 35.6, 38.5, 38.6, 35.8]),
+        (6, R1, [18.4, 31.5, 34.4, 16.3, 39.7]),
+        (6, tables.NMI, [79.8, 82.9, 84.1, 80.6, 84.7]),
         (7, tables.KNN, [83.6, 56.2, 79.3, 75.7, 82.6]),
         (8, tables.KNN, [83.6, 37.4, 83.2, 57.5]),
     ],
@@ -44,9 +55,13 @@ def test_rows_are_runs_that_exist(table, row):
 
 def test_only_rows_without_a_method_are_quoted():
     quoted = [r for t in tables.TABLES.values() for r in t.rows if r.quoted]
-    assert [r.published for r in quoted] == ["k-MeansNet", "HMP", "Satck", "Exemplar"]
+    assert [r.published for r in quoted] == [
+        "k-MeansNet", "HMP", "Satck", "Exemplar",
+        "Lifted", "Clustering", "Triplet+", "Smart+", "Cyclic",
+    ]  # fmt: skip
     assert all(bool(r.method) != bool(r.quoted) for t in tables.TABLES.values() for r in t.rows)
-    assert all(r.quoted in tables.published_note(tables.get(2), r) for r in quoted)
+    assert all(r.quoted in tables.published_note(tables.get(2), r) for r in quoted[:4])
+    assert all(r.quoted in tables.published_note(tables.get(3), r) for r in quoted[4:-1])
 
 
 def test_the_reference_is_a_row_that_changes_nothing():
@@ -74,6 +89,13 @@ def test_a_figure_that_is_not_the_knn_accuracy_has_columns_of_its_own():
     assert (tables.KNN.suffix, tables.LINEAR.suffix) == ("", "_linear")
 
 
+def test_unseen_classes_are_compared_by_recall():
+    assert [t.number for t in tables.TABLES.values() if t.headline == R1] == [3, 4, 5, 6]
+    assert tables.headline(unseen=True) == R1 == tables.get(4).metrics[0]
+    assert tables.headline(unseen=False) == tables.get(2).headline == tables.KNN
+    assert (R1.suffix, R8.suffix, tables.NMI.suffix) == ("", "_recall_at_8", "_nmi")
+
+
 def test_figure_3_names_exist():
     assert set(tables.FIGURE_3.values()) <= set(tables.published_figure_3().method)
     for method in tables.FIGURE_3:
@@ -85,6 +107,32 @@ def test_tables_of_a_data_set_come_by_number():
     assert tables.on("digits") == []
 
 
+@pytest.mark.parametrize(
+    ("dataset", "recipe", "numbers"),
+    [
+        ("products", "unseen", [4]),
+        ("products", "unseen-scratch", [6]),
+        ("products", "unseen-quick", [6]),
+        ("cub200", "cub200", [3]),
+        ("cub200", "unseen-quick", [3]),
+        ("cars196", "unseen-scratch", [5]),
+        ("cifar10", "paper", [1, 7, 8]),
+        ("digits", "digits", []),
+    ],
+)
+def test_tables_of_one_data_set_differ_in_how_networks_start(dataset, recipe, numbers):
+    backbone = recipes.read(recipe).recipe.backbone
+    assert [table.number for table in tables.fitting(dataset, backbone)] == numbers
+
+
+def test_a_table_is_made_by_a_recipe_that_fits_it():
+    for table in tables.TABLES.values():
+        backbone = recipes.read(table.recipe).recipe.backbone
+        assert table in tables.fitting(table.dataset, backbone)
+        assert table.pretrained == (BACKBONES[backbone].weights is not None)
+    assert tables.fitting("stl10", "somebody-elses") == [tables.get(2)]
+
+
 def test_unknown_table_lists_known_ones():
-    with pytest.raises(UsageProblem, match="Known: 1, 2, 7, 8"):
+    with pytest.raises(UsageProblem, match="Known: 1, 2, 3, 4, 5, 6, 7, 8"):
         tables.get(99)

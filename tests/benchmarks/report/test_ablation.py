@@ -3,16 +3,13 @@ import statistics
 import pytest
 
 from benchmarks import tables
-from benchmarks.records import read_all
 from benchmarks.report import ablation
-from benchmarks.report.select import compare
 
 FLIP = {"augmentation.flip": 0.0}
 
 
 def groups_of(results):
-    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    return comparison.groups
+    return results.comparison().groups
 
 
 def row(number, name):

@@ -76,3 +76,23 @@ def test_a_folder_of_images_needs_its_place():
 def test_the_first_command_needs_nothing():
     assert parsed(COMMANDS.first())["dataset"] is None  # the digits
     assert parsed(Commands(Path("other")).first())["results"] == Path("other")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "weights", "expected"),
+    [
+        ("unseen", None, "googlenet.h5"),
+        ("unseen", {"file": "own.npz", "sha256": "0" * 64, "published": False}, "own.npz"),
+        ("unseen-scratch", None, None),
+    ],
+)
+def test_pre_trained_networks_need_their_weights(results, recipe, weights, expected):
+    results.add("nce", [20.0], dataset="products", recipe=recipe, weights=weights)
+    found = parsed(COMMANDS.methods(results.comparison(), ["mom"]))
+    assert found["weights"] == (None if expected is None else Path(expected))
+    assert not found["partial"]
+
+
+def test_a_part_of_a_data_set_is_asked_for(results):
+    results.add("nce", [20.0], dataset="cub200", recipe="unseen-quick", partial=True)
+    assert parsed(COMMANDS.table(results.comparison(), 3))["partial"]

@@ -3,18 +3,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import tables
-from benchmarks.records import read_all
 from benchmarks.report import efficiency
 from benchmarks.report.commands import Commands
-from benchmarks.report.select import compare, planned, read_failures
+from benchmarks.report.select import planned
 
 COMMANDS = Commands(Path("results"))
-
-
-def comparison_of(results):
-    runs = read_all(results.path, warn=pytest.fail)
-    (comparison,) = compare(runs, read_failures(results.path, warn=pytest.fail))
-    return comparison
 
 
 def rows(comparison):
@@ -39,7 +32,7 @@ def test_the_papers_epochs_come_from_its_text_and_its_figure(method, stated, dig
 
 def test_measured_epochs_stand_beside_the_papers(results):
     results.add("invaspread", [50.0, 70.0], recipe="paper", seconds_per_epoch=10.0)
-    cells = rows(comparison_of(results))["invaspread"].cells
+    cells = rows(results.comparison())["invaspread"].cells
     assert (cells["text_stated"].text, cells["digitised"].text) == ("2", "5.7")
     assert (cells["epochs_60"].text, cells["epochs_60"].aside) == ("1.5", "epoch 2")
     assert cells["images_60"].text == "150,000"
@@ -50,7 +43,7 @@ def test_seeds_are_averaged_and_those_that_fall_short_counted(results):
     results.add("nce", [50.0, 70.0])
     results.add("nce", [40.0, 65.0], seed=1)
     results.add("nce", [40.0, 50.0], seed=2)
-    found = rows(comparison_of(results))["nce"]
+    found = rows(results.comparison())["nce"]
     assert found.cells["epochs_60"].text == "1.6 ± 0.2"
     assert found.cells["epochs_60"].aside == "epoch 2; 2 of 3 seeds"
     assert found.data["seeds_60"] == 2
@@ -58,19 +51,19 @@ def test_seeds_are_averaged_and_those_that_fall_short_counted(results):
 
 def test_not_reached_is_said_with_the_best(results):
     results.add("nce", [50.0, 53.1, 52.0])
-    cell = rows(comparison_of(results))["nce"].cells["epochs_60"]
+    cell = rows(results.comparison())["nce"].cells["epochs_60"]
     assert (cell.text, cell.aside, cell.value) == ("not reached", "best 53.1, epoch 2", None)
 
 
 def test_above_the_target_at_the_first_evaluation_is_an_upper_bound(results):
     results.add("nce", [61.0, 70.0])
-    assert rows(comparison_of(results))["nce"].cells["epochs_60"].text == "≤ 1.0"
+    assert rows(results.comparison())["nce"].cells["epochs_60"].text == "≤ 1.0"
 
 
 def test_untrained_networks_are_left_out_and_failed_ones_say_why(results):
     results.add("random-cnn", [61.0])
     results.fail("triplet", "loss is nan")
-    found = rows(comparison_of(results))
+    found = rows(results.comparison())
     assert "random-cnn" not in found
     assert found["triplet"].remedy == "loss is nan"
 
@@ -84,7 +77,7 @@ def test_methods_of_figure_3_that_were_not_run_are_missing():
 
 def test_a_variant_is_not_compared_with_the_papers_figure(results):
     results.add("invaspread", [50.0, 70.0], changed={"temperature": 0.05})
-    found = rows(comparison_of(results))["invaspread (temperature = 0.05)"]
+    found = rows(results.comparison())["invaspread (temperature = 0.05)"]
     assert "digitised" not in found.cells
 
 
@@ -102,15 +95,15 @@ def test_the_own_target_is_the_highest_that_two_methods_share(results, untrained
     for method, top in tops.items():
         results.add(method, [20.0, top, top - 1])
     results.add("invaspread", [20.0, 53.0], changed={"temperature": 0.05})  # not another method
-    assert efficiency.own_target(comparison_of(results)) == target
+    assert efficiency.own_target(results.comparison()) == target
 
 
 def test_other_data_sets_have_only_their_own_target(results):
     results.add("nce", [60.0, 80.0], recipe="digits", dataset="digits")
-    comparison = comparison_of(results)
+    comparison = results.comparison()
     assert efficiency.efficiency_table(comparison, COMMANDS) is None
     results.add("invaspread", [70.0, 90.0], recipe="digits", dataset="digits")
-    table = efficiency.efficiency_table(comparison_of(results), COMMANDS)
+    table = efficiency.efficiency_table(results.comparison(), COMMANDS)
     assert [c.key for c in table.shown] == ["method", "epochs_80", "images_80", "seconds_80"]
     assert "80 % comes from these runs" in table.remarks[-1]
     assert not any("Figure 3" in remark for remark in table.remarks)
@@ -120,7 +113,7 @@ def test_the_papers_points_need_its_network_images_and_method(results):
     results.add("invaspread", [50.0], recipe="paper", recipe_changed={"epochs": 2})
     results.add("invaspread", [50.0], recipe="paper", recipe_changed={"epochs": 2},
                 changed={"temperature": 0.05})  # fmt: skip
-    comparison = comparison_of(results)
+    comparison = results.comparison()
     usual, variant = comparison.groups
     points = efficiency.published_points(usual, comparison)
     assert points == [(1, 33), (10, 68), (119, 80.1), (125, 82.3), (200, 84.4)]
@@ -130,14 +123,14 @@ def test_the_papers_points_need_its_network_images_and_method(results):
 @pytest.mark.parametrize("setting", [{"recipe": "quick"}, {"recipe": "paper", "dataset": "digits"}])
 def test_there_are_no_points_for_other_networks_or_images(results, setting):
     results.add("invaspread", [50.0], **setting)
-    comparison = comparison_of(results)
+    comparison = results.comparison()
     assert efficiency.published_points(comparison.groups[0], comparison) == []
 
 
 def test_curves_name_each_group(results):
     results.add("random-cnn", [30.0])
     results.add("nce", [20.0, None, 25.0])
-    frame = efficiency.curves(comparison_of(results))
+    frame = efficiency.curves(results.comparison())
     assert frame[["label", "epoch", "knn"]].values.tolist() == [
         ["random-cnn", 0.0, 30.0],
         ["nce", 1.0, 20.0],
@@ -151,8 +144,26 @@ def test_ablations_have_no_curve_and_set_no_target(results):
     results.add("nce", [20.0, 30.0])
     results.add("invaspread", [50.0, 70.0], recipe_changed=flip)
     results.add("triplet", [50.0, 70.0], recipe_changed=flip)
-    comparison = comparison_of(results)
+    comparison = results.comparison()
     assert [group.method for group in efficiency.shown_groups(comparison)] == ["nce"]
     assert efficiency.curves(comparison)["label"].unique().tolist() == ["nce"]
     assert efficiency.own_target(comparison) is None
     assert rows(comparison)["invaspread"].status == "missing"
+
+
+def test_unseen_classes_have_a_target_of_recall(results):
+    for method, recall in (("nce", 41.0), ("invaspread", 46.0)):
+        results.add(method, [20.0, recall], dataset="cub200", recipe="unseen-quick")
+    table = efficiency.efficiency_table(results.comparison(), COMMANDS)
+    assert table.caption.startswith("Epochs, images and seconds to 40 % R@1 on cub200")
+    assert [row.cells["epochs_40"].text for row in table.rows] == ["2.0", "1.8"]
+    curves = efficiency.curves(results.comparison())
+    assert curves["recall_at_1"].tolist() == [20.0, 41.0, 20.0, 46.0]
+
+
+def test_what_learns_from_labels_sets_no_target(results):
+    results.add("nce", [20.0, 41.0], dataset="cub200", recipe="unseen-quick")
+    results.add("lifted", [20.0, 61.0], dataset="cub200", recipe="unseen-quick", uses_labels=True)
+    assert efficiency.own_target(results.comparison()) is None
+    results.add("invaspread", [20.0, 56.0], dataset="cub200", recipe="unseen-quick")
+    assert efficiency.own_target(results.comparison()) == 40.0

@@ -1,7 +1,6 @@
 import re
 import sys
 import types
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from benchmarks import records
 from benchmarks.records import read_all
 from benchmarks.report import embedding_map
 from benchmarks.report.commands import Commands
-from benchmarks.report.select import compare, planned
+from benchmarks.report.select import planned
 
 COMMANDS = Commands(Path("results"))
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -35,17 +34,12 @@ def add(results, method="nce", *, arrays=None, **run):
 
 
 def chapter_of(results, *projection):
-    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    return embedding_map.chapter(comparison, COMMANDS, *projection)
+    return embedding_map.chapter(results.comparison(), COMMANDS, *projection)
 
 
 def sample_of(results):
     (run,) = read_all(results.path, warn=pytest.fail)
     return embedding_map.sample(run)
-
-
-def texts(svg):
-    return [e.text for e in ET.fromstring(svg).iter() if e.tag.endswith("text")]
 
 
 def dots(svg):
@@ -117,7 +111,7 @@ def test_one_dimension_is_drawn_on_a_line():
     np.testing.assert_allclose(shares, [1, 0])
 
 
-def test_the_axes_say_how_much_they_show(results):
+def test_the_axes_say_how_much_they_show(results, texts):
     add(results)
     (picture,) = chapter_of(results).pictures
     test, _ = made_up()
@@ -143,7 +137,7 @@ def test_two_thousand_images_are_enough_and_take_little_room(results):
 @pytest.mark.parametrize(
     ("classes", "named"), [(3, True), (10, True), (11, False)], ids="{}".format
 )
-def test_up_to_ten_classes_are_named(results, classes, named):
+def test_up_to_ten_classes_are_named(results, classes, named, texts):
     embeddings, labels = made_up(80, classes)
     add(results, arrays={"test": embeddings, "test_labels": labels})
     (picture,) = chapter_of(results).pictures
@@ -151,7 +145,7 @@ def test_up_to_ten_classes_are_named(results, classes, named):
     assert len(dots(picture.svg)) == min(classes, 10)
 
 
-def test_classes_have_their_names_where_the_run_kept_them(results):
+def test_classes_have_their_names_where_the_run_kept_them(results, texts):
     test, labels = made_up(classes=10)
     add(results, arrays={"test": test, "test_labels": labels, "classes": np.array(CIFAR10)})
     (picture,) = chapter_of(results).pictures
@@ -165,7 +159,7 @@ def test_only_the_first_seed_is_mapped(results):
     assert picture.caption == "nce, seed 0"
 
 
-def test_images_without_labels_come_from_the_bank_in_one_colour(results):
+def test_images_without_labels_come_from_the_bank_in_one_colour(results, texts):
     add(results, arrays={"bank": made_up()[0]}, dataset="folder")
     (picture,) = chapter_of(results).pictures
     assert dots(picture.svg) == {embedding_map.COLOURS[0]: 60}
@@ -196,18 +190,13 @@ def test_embeddings_that_cannot_be_mapped_are_left_out(results, arrays):
     assert not chapter_of(results)
 
 
-@pytest.mark.parametrize(
-    "content", [None, b"", b"PK\x03\x04 nothing"], ids=["absent", "empty", "cut"]
-)
-def test_without_embeddings_there_is_no_chapter(results, content):
-    folder = results.add("nce", [20.0])
-    if content is not None:
-        (folder / records.EMBEDDINGS).write_bytes(content)
+def test_without_embeddings_there_is_no_chapter(results, put_damaged):
+    put_damaged(records.EMBEDDINGS)
     assert not chapter_of(results)
     assert not embedding_map.chapter(planned("cifar10", "paper"), COMMANDS)
 
 
-def test_umap_is_replaced_and_missed_where_it_is_not_installed(results, monkeypatch):
+def test_umap_is_replaced_and_missed_where_it_is_not_installed(results, monkeypatch, texts):
     monkeypatch.setitem(sys.modules, "umap", None)  # an import fails
     add(results)
     chapter = chapter_of(results, "umap")
@@ -216,7 +205,7 @@ def test_umap_is_replaced_and_missed_where_it_is_not_installed(results, monkeypa
     assert chapter_of(results).texts[1:] == ()
 
 
-def test_umap_is_drawn_where_it_is_installed(results, monkeypatch):
+def test_umap_is_drawn_where_it_is_installed(results, monkeypatch, texts):
     class Umap:
         def __init__(self, **options):
             self.options = options
@@ -233,7 +222,7 @@ def test_umap_is_drawn_where_it_is_installed(results, monkeypatch):
     assert "PCA" not in " ".join(chapter.texts)
 
 
-def test_names_are_text_and_files_differ(results):
+def test_names_are_text_and_files_differ(results, texts):
     test, labels = made_up()
     names = np.array(["<b>", "$x$", "c"])
     arrays = {"test": test, "test_labels": labels, "classes": names}

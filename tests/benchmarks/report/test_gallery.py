@@ -8,11 +8,9 @@ import pytest
 from PIL import Image
 
 from benchmarks import records
-from benchmarks.records import read_all
 from benchmarks.report import gallery, page
 from benchmarks.report.commands import Commands
-from benchmarks.report.content import build
-from benchmarks.report.select import compare, planned
+from benchmarks.report.select import planned
 
 COMMANDS = Commands(Path("results"))
 SVG = "{http://www.w3.org/2000/svg}"
@@ -44,8 +42,7 @@ def add(results, arrays, method="nce", **run):
 
 
 def chapter_of(results):
-    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    return gallery.chapter(comparison, COMMANDS)
+    return gallery.chapter(results.comparison(), COMMANDS)
 
 
 def drawn(results):
@@ -215,13 +212,8 @@ def test_arrays_that_do_not_fit_together_are_left_out(results, arrays):
     assert not chapter_of(results)
 
 
-@pytest.mark.parametrize(
-    "content", [None, b"", b"PK\x03\x04 nothing"], ids=["absent", "empty", "cut"]
-)
-def test_without_a_gallery_there_is_no_chapter(results, content):
-    folder = results.add("nce", [20.0])
-    if content is not None:
-        (folder / records.GALLERY).write_bytes(content)
+def test_without_a_gallery_there_is_no_chapter(results, put_damaged):
+    put_damaged(records.GALLERY)
     assert not chapter_of(results)
     assert not gallery.chapter(planned("cifar10", "paper"), COMMANDS)
 
@@ -237,8 +229,7 @@ def test_a_file_that_was_cut_off_is_left_out(results):
 def test_names_are_text_in_the_picture_and_on_the_page(results, monkeypatch):
     monkeypatch.setattr("benchmarks.report.content.CHAPTERS", (gallery.chapter,))
     add(results, made_up(), changed={"form": "<i>"})
-    runs = read_all(results.path, warn=pytest.fail)
-    html = page.html(build(runs, [], [], results.path))
+    html = page.html(results.content())
     assert "dog &amp; &lt;b&gt;" in html
     assert "<b>" not in html
     assert "<i>" not in html

@@ -1,12 +1,10 @@
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
-from benchmarks.records import read_all
 from benchmarks.report import label_free, plot_style
 from benchmarks.report.commands import Commands
-from benchmarks.report.select import compare, planned
+from benchmarks.report.select import planned
 
 COMMANDS = Commands(Path("results"))
 METHODS = ("random-cnn", "exemplar", "nce", "triplet", "invaspread")
@@ -24,12 +22,7 @@ def add(results, method, knn, agreement, **run):
 
 
 def chapter_of(results):
-    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    return label_free.chapter(comparison, COMMANDS)
-
-
-def texts(svg):
-    return [e.text for e in ET.fromstring(svg).iter() if e.tag.endswith("text")]
+    return label_free.chapter(results.comparison(), COMMANDS)
 
 
 def test_the_table_has_the_figures_beside_knn_with_their_spread(results):
@@ -88,7 +81,7 @@ def test_a_method_without_a_figure_is_left_out_of_its_correlation_only(results):
     assert "agreement of views ↑ +1.00 (4 methods)" in remark
 
 
-def test_a_picture_a_figure_names_every_method(results):
+def test_a_picture_a_figure_names_every_method(results, texts):
     for method, knn in zip(METHODS, KNN, strict=True):
         add(results, method, knn, knn)
     results.add("npsoftmax", [10.0, 60.0])  # an older record
@@ -129,3 +122,14 @@ def test_without_figures_there_is_no_chapter(results):
     results.add("nce", [20.0])
     assert not chapter_of(results)
     assert not label_free.chapter(planned("cifar10", "paper"), COMMANDS)
+
+
+def test_methods_on_unseen_classes_are_compared_by_recall(results):
+    for method, recall, agreement in zip(METHODS, KNN, (1, 2, 3, 4, 5), strict=True):
+        figures = {"view_agreement": float(agreement)}
+        results.add(method, [10.0, recall], dataset="cub200", figures=figures)
+    chapter = chapter_of(results)
+    (table,) = chapter.tables
+    assert [column.title for column in table.shown][:2] == ["Method", "R@1 (%)"]
+    assert any("as R@1 does?" in remark for remark in table.remarks)
+    assert [picture.caption for picture in chapter.pictures] == ["R@1 against agreement of views"]

@@ -64,3 +64,9 @@ def test_a_cell_has_its_aside_in_brackets():
 )
 def test_seconds_have_a_decimal_where_it_says_something(seconds, text):
     assert in_seconds(seconds) == text
+
+
+def test_a_table_of_many_columns_is_wide():
+    columns = tuple(Column(str(number), "Title", required=True) for number in range(14))
+    assert Table("t", "T", columns, ()).wide
+    assert not Table("t", "T", columns[:13], ()).wide

@@ -5,24 +5,18 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from benchmarks import tables
-from benchmarks.records import read_all
 from benchmarks.report import learning_curves, plot_style
-from benchmarks.report.select import compare
+from benchmarks.report.commands import Commands
 
 EPOCHS, IMAGES, SECONDS = learning_curves.PANELS
 
 
 def drawn(results, panel=EPOCHS, name="plot"):
-    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    return learning_curves.draw(comparison, panel, name)
-
-
-def texts(svg):
-    return [e.text for e in ET.fromstring(svg).iter() if e.tag.endswith("text")]
+    return learning_curves.draw(results.comparison(), panel, name)
 
 
 @pytest.mark.parametrize("panel", learning_curves.PANELS, ids=lambda panel: panel.name)
-def test_each_panel_is_an_svg_that_names_every_curve(results, panel):
+def test_each_panel_is_an_svg_that_names_every_curve(results, panel, texts):
     results.add("random-cnn", [30.0])
     for method in ("nce", "exemplar", "invaspread"):
         results.add(method, [20.0, None, 40.0])
@@ -76,7 +70,7 @@ def test_an_untrained_network_is_a_dashed_level(results):
     assert re.search(rf"stroke-dasharray[^\"]*stroke: {colour}", drawn(results))
 
 
-def test_only_an_untrained_network_can_be_drawn(results):
+def test_only_an_untrained_network_can_be_drawn(results, texts):
     results.add("random-cnn", [30.0])
     for panel in learning_curves.PANELS:
         assert "random-cnn" in texts(drawn(results, panel))
@@ -86,7 +80,7 @@ def test_only_an_untrained_network_can_be_drawn(results):
     ("recipe", "panel", "noted"),
     [("paper", EPOCHS, True), ("paper", SECONDS, False), ("quick", EPOCHS, False)],
 )
-def test_the_papers_points_are_drawn_where_they_compare(results, recipe, panel, noted):
+def test_the_papers_points_are_drawn_where_they_compare(results, recipe, panel, noted, texts):
     results.add("invaspread", [20.0, 40.0], recipe=recipe)
     assert ("open markers: paper's Figure 3" in texts(drawn(results, panel))) is noted
 
@@ -121,3 +115,15 @@ def test_a_method_looks_the_same_everywhere_and_unlike_the_others():
 )
 def test_axes_have_units_of_their_size(column, end, unit):
     assert learning_curves._unit(column, end) == unit
+
+
+def test_unseen_classes_are_drawn_by_recall(results, texts):
+    results.add("random-cnn", [8.0], dataset="cub200", recipe="unseen-quick")
+    results.add("invaspread", [9.0, 14.0], dataset="cub200", recipe="unseen-quick")
+    svg = drawn(results)
+    assert "R@1 (%)" in texts(svg)
+    assert not any("kNN" in text for text in texts(svg))
+    chapter = learning_curves.chapter(results.comparison(), Commands(results.path))
+    assert [picture.caption for picture in chapter.pictures] == [
+        "R@1 against epochs", "R@1 against images seen", "R@1 against training time",
+    ]  # fmt: skip

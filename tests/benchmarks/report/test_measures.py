@@ -3,6 +3,7 @@ import statistics
 import numpy as np
 import pytest
 
+from benchmarks import tables
 from benchmarks.records import read_all
 from benchmarks.report import measures
 from benchmarks.report.select import compare
@@ -33,7 +34,7 @@ def test_figures_are_taken_over_seeds(results):
     results.add("nce", [41.0, 34.0], seed=1, figures={"memory_knn": 22.0})
     group = group_of(results)
     assert measures.final_knn(group).mean == 32.0
-    assert measures.best_knn(group).mean == 40.5
+    assert measures.best(group).mean == 40.5
     assert measures.side_figure(group, "memory_knn").mean == 21.0
     assert measures.side_figure(group, "pooled_knn") is None
     assert measures.highest(group) == (41.0, 1)
@@ -90,3 +91,39 @@ def test_several_values_have_an_interval_and_one_has_none():
     found = measures.spread(values)
     assert found.interval == pytest.approx((found.mean - reach, found.mean + reach), abs=1e-5)
     assert measures.spread([53.0, None]).interval is None
+
+
+def unseen_group(results):
+    results.add("nce", [30.0, None, 44.0, 42.0], dataset="cub200", recipe="unseen-quick")
+    results.add("nce", [32.0, None, 40.0, 46.0], dataset="cub200", recipe="unseen-quick", seed=1)
+    (group,) = results.comparison().groups
+    return group
+
+
+def test_unseen_classes_are_compared_by_recall(results):
+    group = unseen_group(results)
+    record = group.runs[0].record
+    assert measures.headline(record) == tables.RECALL_AT_1
+    assert measures.value(record) == 42.0
+    assert measures.value(record, tables.KNN) is None
+    assert measures.final(group).mean == 44.0
+    assert measures.final_knn(group) is None
+    assert measures.best(group).mean == 45.0
+    assert measures.highest(group) == (46.0, 4)
+
+
+def test_a_curve_of_unseen_classes_holds_recall(results):
+    group = unseen_group(results)
+    curve = measures.curve(group)
+    assert list(curve)[:3] == ["epoch", "recall_at_1", "recall_at_1_sd"]
+    assert curve["epoch"].tolist() == [1, 3, 4]
+    assert curve["recall_at_1"].tolist() == [31.0, 42.0, 44.0]
+    assert measures.crossing(group.runs[0], 37.0).epoch == pytest.approx(2.0)
+
+
+def test_a_figure_of_seen_classes_is_the_knn_accuracy_unless_another_is_asked_for(results):
+    results.add("nce", [40.0], figures={"linear": 50.0, "recall_at_1": 10.0})
+    (group,) = results.comparison().groups
+    assert measures.final(group).mean == 40.0
+    assert measures.final(group, tables.LINEAR).mean == 50.0
+    assert measures.final(group, tables.NMI) is None

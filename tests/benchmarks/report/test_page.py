@@ -3,10 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from benchmarks.records import read_all
 from benchmarks.report import page
-from benchmarks.report.content import build
-from benchmarks.report.select import read_failures
 
 VOID = {"meta", "br", "path", "use", "hr"}
 
@@ -56,9 +53,7 @@ def outline(html):
 
 
 def page_of(results, problems=()):
-    runs = read_all(results.path, warn=pytest.fail)
-    failures = read_failures(results.path, warn=pytest.fail)
-    return page.html(build(runs, failures, problems, results.path))
+    return page.html(results.content(problems))
 
 
 @pytest.fixture
@@ -103,9 +98,8 @@ def test_the_empty_page_shows_what_is_missing(results):
     html = page_of(results)
     found = outline(html)
     assert "cifar10, recipe paper: not run yet" in found.text
-    assert (
-        html.count('class="missing"') == 9 + 5 + 4 + 4 + 6
-    )  # Tables 1, 7 and 8, efficiency, Table 2
+    # Tables 1, 7 and 8, efficiency, Table 2, Tables 3 to 6
+    assert html.count('class="missing"') == 9 + 5 + 4 + 4 + 6 + (6 + 6 + 6 + 5)
     assert "--methods deepcluster</span> <span>--set deepcluster.clusters=10</span>" in html
 
 
@@ -131,3 +125,10 @@ def test_foreign_words_are_never_markup(results):
 def test_figures_are_inline_and_read_out(everything):
     html = page_of(everything)
     assert html.count("<svg") == html.count('role="img"') == html.count("<title>") - 1 == 9
+
+
+def test_a_table_of_many_figures_is_set_closer(results):
+    results.add("invaspread", [20.0], figures={"nmi": 40.0}, dataset="cub200", recipe="cub200")
+    html = page_of(results)
+    assert '<table id="table-3-cub200" class="wide"' in html
+    assert '<table id="table-1-paper" aria' in html

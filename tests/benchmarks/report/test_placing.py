@@ -1,16 +1,10 @@
 import pytest
 
 from benchmarks import tables
-from benchmarks.records import read_all
 from benchmarks.report import placing
-from benchmarks.report.select import compare, planned
+from benchmarks.report.select import planned
 
 CROP = {"augmentation.crop_scale": None}
-
-
-def comparison_of(results):
-    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    return comparison
 
 
 def rows_filled(number, comparison):
@@ -39,7 +33,7 @@ def further(number, comparison):
 )
 def test_a_run_fills_the_rows_that_ask_for_it(results, setting, rows):
     results.add("invaspread", [30.0], **setting)
-    comparison = comparison_of(results)
+    comparison = results.comparison()
     assert {number: rows_filled(number, comparison) for number in rows} == rows
 
 
@@ -61,34 +55,55 @@ def test_a_run_fills_the_rows_that_ask_for_it(results, setting, rows):
 )
 def test_what_fills_no_row_is_listed_in_the_nearest_table_only(results, setting, table):
     results.add("invaspread", [30.0], **setting)
-    comparison = comparison_of(results)
+    comparison = results.comparison()
     listed = {number: len(further(number, comparison)) for number in (1, 7, 8)}
     assert listed == {1: 0, 7: 0, 8: 0, table: 1}
 
 
 def test_another_method_is_listed_in_the_first_table(results):
     results.add("somebody-elses", [30.0])
-    assert further(1, comparison_of(results)) == ["somebody-elses"]
-    assert further(7, comparison_of(results)) == []
+    assert further(1, results.comparison()) == ["somebody-elses"]
+    assert further(7, results.comparison()) == []
 
 
 def test_rows_of_a_split_take_only_its_runs(results):
     results.add("invaspread", [30.0], dataset="stl10", split="train+unlabeled")
-    comparison = comparison_of(results)
+    comparison = results.comparison()
     assert rows_filled(2, comparison) == ["Ours (105K)"]
     assert further(2, comparison) == []
 
 
 def test_a_recipe_that_leaves_a_transform_out_anyway_fills_the_row_with_its_full_run(results):
     results.add("invaspread", [30.0], recipe="digits")
-    assert rows_filled(7, comparison_of(results)) == ["Full", "w/o G", "w/o F"]
+    assert rows_filled(7, results.comparison()) == ["Full", "w/o G", "w/o F"]
 
 
 def test_a_table_is_begun_by_more_than_the_row_it_shares(results):
     assert not any(placing.begun(t, planned("cifar10", "quick")) for t in tables.on("cifar10"))
     results.add("invaspread", [30.0])
-    begun = [t.number for t in tables.on("cifar10") if placing.begun(t, comparison_of(results))]
+    begun = [t.number for t in tables.on("cifar10") if placing.begun(t, results.comparison())]
     assert begun == [1]
     results.add("invaspread", [30.0], recipe_changed=CROP)
-    begun = [t.number for t in tables.on("cifar10") if placing.begun(t, comparison_of(results))]
+    begun = [t.number for t in tables.on("cifar10") if placing.begun(t, results.comparison())]
     assert begun == [1, 7]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "filled"), [("unseen", 4), ("unseen-scratch", 6), ("unseen-quick", 6)]
+)
+def test_tables_of_one_data_set_are_told_apart_by_how_the_network_starts(results, recipe, filled):
+    for method in ("invaspread", "somebody-elses"):
+        results.add(method, [30.0], dataset="products", recipe=recipe)
+    comparison = results.comparison()
+    other = 10 - filled
+    assert rows_filled(filled, comparison) == ["Ours"]
+    assert rows_filled(other, comparison) == []
+    assert further(filled, comparison) == ["somebody-elses"]
+    assert further(other, comparison) == []
+    assert placing.begun(tables.get(filled), comparison)
+    assert not placing.begun(tables.get(other), comparison)
+
+
+def test_a_table_alone_on_its_data_set_takes_runs_from_scratch(results):
+    results.add("invaspread", [10.0], dataset="cub200", recipe="unseen-quick")
+    assert rows_filled(3, results.comparison()) == ["Ours"]

@@ -1,19 +1,13 @@
 import pytest
 
-from benchmarks.records import read_all
 from benchmarks.report import provenance
-from benchmarks.report.select import compare, planned
-
-
-def comparison_of(results):
-    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    return comparison
+from benchmarks.report.select import planned
 
 
 def test_the_facts_of_the_records_are_all_there(results):
     results.add("nce", [20.0, 30.0], figures={"noise_norm": 1.5, "memory_knn": 9.0})
     results.add("nce", [20.0, 30.0], seed=1, environment={"git_dirty": True})
-    found = dict(provenance.facts(comparison_of(results)))
+    found = dict(provenance.facts(results.comparison()))
     assert found["Recipe"] == "quick"
     assert "backbone = resnet10-16" in found["Fields"]
     assert "hue = 0.4" in found["Augmentation"]
@@ -32,7 +26,7 @@ def test_the_facts_of_the_records_are_all_there(results):
 
 def test_what_the_recipe_sets_for_methods_is_told(results):
     results.add("deepcluster", [20.0], recipe="digits", dataset="digits")
-    found = dict(provenance.facts(comparison_of(results)))
+    found = dict(provenance.facts(results.comparison()))
     assert found["Set by the recipe"].startswith("deepcluster: clusters: 100, nce: normaliser: ")
 
 
@@ -52,9 +46,9 @@ def test_before_any_run_there_is_only_the_recipe():
 )
 def test_runs_made_differently_are_told(results, environment, words):
     results.add("nce", [20.0])
-    assert provenance.differences(comparison_of(results)) == ""
+    assert provenance.differences(results.comparison()) == ""
     results.add("invaspread", [20.0], environment=environment)
-    told = provenance.differences(comparison_of(results))
+    told = provenance.differences(results.comparison())
     assert all(word in told for word in words)
     assert ("seconds" in told) is ("device" in environment)
 
@@ -69,4 +63,16 @@ def test_runs_made_differently_are_told(results, environment, words):
 )
 def test_the_code_is_named_as_well_as_the_record_can(results, environment, text):
     results.add("nce", [20.0], environment=environment)
-    assert provenance.code(comparison_of(results).runs[0].record.environment) == text
+    assert provenance.code(results.comparison().runs[0].record.environment) == text
+
+
+def test_weights_and_what_the_images_are_is_told(results):
+    weights = {"file": "googlenet.h5", "sha256": "ab" * 32, "published": False}
+    results.add("nce", [20.0], dataset="cub200", recipe="cub200", partial=True, weights=weights,
+                figures={"pooled_nmi": 40.0})  # fmt: skip
+    found = dict(provenance.facts(results.comparison()))
+    assert found["Weights"] == "googlenet.h5, SHA-256 abababababab, not the published file"
+    assert found["Images"].endswith("none of the test classes trained on, part of the data set")
+    assert "Methods' own figures" not in found
+    results.add("nce", [20.0])
+    assert "Weights" not in dict(provenance.facts(results.comparisons()[0]))

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import tables
-from benchmarks.records import read_all
 from benchmarks.report import plot_style, ranks
-from benchmarks.report.select import compare
 from evaluation.statistics import friedman, nemenyi_critical_difference
 
 METHODS = ("invaspread", "nce", "exemplar", "triplet")
@@ -32,8 +30,7 @@ def comparison_on(results, dataset, accuracies, **options):
     own = type(results)(Path(f"results-{count}"))
     for method, knn in accuracies.items():
         own.add(method, [10.0, knn], dataset="digits", **options)
-    (comparison,) = compare(read_all(own.path, warn=pytest.fail))
-    return replace(comparison, dataset_name=dataset)
+    return replace(own.comparison(), dataset_name=dataset)
 
 
 def comparisons_of(results, accuracies=ACCURACIES, methods=METHODS, names=SETS):
@@ -41,10 +38,6 @@ def comparisons_of(results, accuracies=ACCURACIES, methods=METHODS, names=SETS):
         comparison_on(results, name, dict(zip(methods, row, strict=True)))
         for name, row in zip(names, accuracies.tolist(), strict=True)
     ]
-
-
-def texts(svg):
-    return [e.text for e in ET.fromstring(svg).iter() if e.tag.endswith("text")]
 
 
 def test_average_ranks_over_data_sets(results):
@@ -139,8 +132,7 @@ def test_a_method_stands_for_its_least_changed_variant(results):
     own.add("nce", [10.0, 90.0], dataset="digits", changed={"noise": 64})
     for method, knn in zip(METHODS, ACCURACIES[0].tolist(), strict=True):
         own.add(method, [10.0, knn], dataset="digits", hyper_parameters={"noise": 4096})
-    (comparison,) = compare(read_all(own.path, warn=pytest.fail))
-    found[0] = replace(comparison, dataset_name=SETS[0])
+    found[0] = replace(own.comparison(), dataset_name=SETS[0])
     by_method = dict(zip(METHODS, RANKS, strict=True))
     chosen = ranks.ranking(found)
     assert dict(zip(chosen.methods, chosen.ranks, strict=True)) == pytest.approx(by_method)
@@ -167,7 +159,7 @@ def drawn(results, name="plot", **options):
     return ranks.draw(ranks.ranking(comparisons_of(results, **options)), name)
 
 
-def test_the_diagram_names_methods_ranks_and_the_critical_difference(results):
+def test_the_diagram_names_methods_ranks_and_the_critical_difference(results, texts):
     shown = texts(drawn(results))
     assert {"invaspread 1.20", "nce 2.30", "exemplar 2.50", "triplet 4.00"} <= set(shown)
     assert {"1", "2", "3", "4"} <= set(shown)
@@ -228,6 +220,26 @@ def test_an_ablation_does_not_stand_for_its_method(results):
     for method, knn in zip(METHODS, ACCURACIES[0].tolist(), strict=True):
         crop = {"augmentation.crop_scale": None} if method == "triplet" else None
         own.add(method, [10.0, knn], dataset="digits", recipe_changed=crop)
-    (comparison,) = compare(read_all(own.path, warn=pytest.fail))
-    found[0] = replace(comparison, dataset_name=SETS[0])
+    found[0] = replace(own.comparison(), dataset_name=SETS[0])
     assert ranks.ranking(found).left_out == ("triplet",)
+
+
+def test_what_learns_from_labels_is_not_ranked(results):
+    found = comparisons_of(results)
+    own = type(results)(Path("results-labelled"))
+    for method, knn in zip(METHODS, ACCURACIES[0].tolist(), strict=True):
+        own.add(method, [10.0, knn], dataset="digits", recipe="digits")
+    own.add("lifted", [10.0, 99.0], dataset="digits", recipe="digits", uses_labels=True)
+    mixed = [*found[1:], replace(own.comparison(), dataset_name="birds")]
+    assert "lifted" not in ranks.ranking(mixed).methods + ranks.ranking(mixed).left_out
+
+
+def test_unseen_classes_are_ranked_by_recall_and_the_text_says_so(results):
+    found = comparisons_of(results)
+    own = type(results)(Path("results-unseen"))
+    for method, recall in zip(METHODS, ACCURACIES[0].tolist(), strict=True):
+        own.add(method, [10.0, recall], dataset="cub200", recipe="unseen-quick")
+    chapter = ranks.chapter([*found[1:], own.comparison()])
+    assert chapter.texts[0].startswith("Methods ranked by kNN accuracy or R@1 (mean over seeds)")
+    assert chapter.tables[0].caption == "Average ranks and kNN accuracy or R@1 (%) on 5 data sets"
+    assert ranks.chapter(found).texts[0].startswith("Methods ranked by kNN accuracy (mean")

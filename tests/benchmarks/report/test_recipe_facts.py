@@ -60,6 +60,11 @@ def test_an_ablation_is_told_in_words(changed, words):
     assert recipe_facts.ablation(changed, used("quick")) == words
 
 
+def test_a_recipe_that_crops_is_never_without_augmentation():
+    changed = {"augmentation.flip": 0.0}
+    assert recipe_facts.ablation(changed, used("unseen-quick")) == "without flip"
+
+
 def test_what_the_recipe_leaves_out_already_is_not_told():
     crop = {"augmentation.crop_scale": None}
     assert recipe_facts.ablation(crop, used("digits")) == "without crop"
@@ -108,3 +113,25 @@ def test_a_value_is_shown_in_words(value, field, shown):
 
 def test_an_unknown_name_is_no_recipe_of_the_suite():
     assert recipe_facts.builtin("mine") is None
+
+
+def test_where_tables_of_a_data_set_differ_the_network_decides_on_the_papers_recipe():
+    names = ("unseen", "unseen-scratch", "unseen-quick")
+    assert [recipe_facts.of_paper("products", used(name)) for name in names] == [
+        "unseen", "unseen-scratch", "unseen-scratch",
+    ]  # fmt: skip
+    assert recipe_facts.of_paper("products") == "unseen"
+    assert recipe_facts.of_paper("cub200", used("unseen-quick")) == "cub200"
+
+
+def test_only_fields_of_the_augmentation_ablate():
+    assert recipe_facts.ablates("augmentation.flip")
+    assert not recipe_facts.ablates("lr")
+    assert recipe_facts.augmented(used("quick"), used("paper")) == {}
+    changed = used("quick", **{"augmentation.flip": 0.0, "lr": 0.1})
+    assert recipe_facts.augmented(changed, used("quick")) == {"augmentation.flip": 0.0}
+
+
+def test_a_method_is_named_with_its_settings():
+    assert recipe_facts.named("nce", {}) == "nce"
+    assert recipe_facts.named("mom", {"pool": 5, "margin": 1.0}) == "mom (pool = 5, margin = 1.0)"

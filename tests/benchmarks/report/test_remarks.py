@@ -1,3 +1,5 @@
+import pytest
+
 from benchmarks import tables
 from benchmarks.report import remarks
 
@@ -23,7 +25,7 @@ def test_remarks_close_their_code_and_end_as_sentences():
 def test_remarks_belong_to_methods_rows_and_tables_of_the_paper():
     content = remarks._remarks()
     methods = {row.method for table in tables.TABLES.values() for row in table.rows}
-    assert set(content["methods"]) <= methods
+    assert set(content["methods"]) | set(content["unseen"]) <= methods
     assert set(content["tables"]) <= set(tables.TABLES)
     for number, rows in content["rows"].items():
         assert set(rows) <= {row.published for row in tables.get(number).rows}
@@ -62,3 +64,24 @@ def test_every_figure_of_retrieval_is_defined():
 def test_a_method_without_remarks_has_none():
     assert remarks.of_method("somebody-elses") == []
     assert remarks.of_row(*row(2, "HMP")) == []
+
+
+def test_remarks_on_seen_classes_do_not_stand_at_unseen_ones():
+    assert remarks.of_method("nce", unseen=True) != remarks.of_method("nce")
+    assert remarks.of_row(*row(4, "NCE")) == remarks.of_method("nce", unseen=True)
+    assert not any("learning-rate step" in text for text in remarks.of_row(*row(5, "Ours")))
+    assert any("batch normalisation" in text for text in remarks.of_row(*row(6, "Random")))
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 6])
+def test_tables_on_unseen_classes_define_their_figures_and_say_which_epoch(number):
+    text = " ".join(remarks.of_table(tables.get(number)))
+    for words in ("R@K:", "NMI:", "arithmetic mean", "geometric mean", "of the last epoch"):
+        assert words in text
+
+
+def test_rows_whose_settings_the_paper_does_not_state_say_so():
+    for number in (3, 4, 5):
+        assert any("number of clusters" in t for t in remarks.of_row(*row(number, "DeepCluster")))
+        assert any("untrained" in t for t in remarks.of_row(*row(number, "Initial (FC)")))
+    assert any("neither epochs nor learning rate" in t for t in remarks.of_table(tables.get(6)))

@@ -2,10 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.records import read_all
 from benchmarks.report import retrieval
 from benchmarks.report.commands import Commands
-from benchmarks.report.select import compare
 
 FIGURES = {
     "recall_at_1": 40.0,
@@ -21,8 +19,7 @@ FIGURES = {
 
 
 def chapter_of(results):
-    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    return retrieval.chapter(comparison, Commands(Path("results")))
+    return retrieval.chapter(results.comparison(), Commands(Path("results")))
 
 
 def test_every_figure_has_a_column_with_mean_and_deviation(results):
@@ -57,3 +54,28 @@ def test_ablations_and_variants_have_rows_and_runs_without_figures_none(results)
 def test_without_any_figure_there_is_no_chapter(results):
     results.add("nce", [20.0], figures={"pooled_knn": 20.0})
     assert not chapter_of(results)
+
+
+def chapter_of_products(results, figures):
+    results.add("mom", [43.0], dataset="products", recipe="unseen-scratch", figures=figures)
+    return retrieval.chapter(results.comparison(), Commands(Path("results")))
+
+
+def test_recall_is_shown_at_the_neighbours_that_the_data_set_is_judged_by(results):
+    figures = {"recall_at_100": 73.0, "recall_at_10": 57.0, "nmi": 84.0, "nmi_geometric": 84.5}
+    (table,) = chapter_of_products(results, figures).tables
+    assert [c.title for c in table.shown] == [
+        "Method", "R@1", "R@10", "R@100", "NMI", "NMI (geometric)",
+    ]  # fmt: skip
+    assert "recall_at_2" not in table.rows[0].data
+
+
+def test_figures_of_the_pooled_features_have_a_table_of_their_own(results):
+    figures = {"pooled_recall_at_1": 46.0, "pooled_recall_at_10": 58.0, "pooled_nmi": 85.0}
+    embedded, pooled = chapter_of_products(results, {"recall_at_10": 57.0, **figures}).tables
+    assert pooled.caption.startswith("Before the embedding layer")
+    assert pooled.slug == f"{embedded.slug}-pooled"
+    assert {key: cell.text for key, cell in pooled.rows[0].cells.items() if cell.text} == {
+        "recall_at_1": "46.0", "recall_at_10": "58.0", "nmi": "85.0",
+    }  # fmt: skip
+    assert embedded.rows[0].cells["recall_at_1"].text == "43.0"

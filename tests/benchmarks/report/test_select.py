@@ -1,15 +1,8 @@
 import pytest
 
-from benchmarks import datasets
+from benchmarks import datasets, tables
 from benchmarks.datasets import Digits
-from benchmarks.records import read_all
-from benchmarks.report.select import beyond_recipe, compare, planned, read_failures
-
-
-def comparisons(results):
-    return compare(
-        read_all(results.path, warn=pytest.fail), read_failures(results.path, warn=pytest.fail)
-    )
+from benchmarks.report.select import beyond_recipe, planned, read_failures
 
 
 def labels(comparison):
@@ -22,7 +15,7 @@ def test_runs_are_compared_within_one_data_set_and_one_recipe_as_used(results):
     results.add("nce", [20.0], recipe="quick", recipe_changed={"epochs": 2})
     results.add("nce", [20.0], recipe="paper")
     results.add("nce", [20.0], recipe="digits", dataset="digits")
-    found = [(c.dataset_name, c.label, labels(c)) for c in comparisons(results)]
+    found = [(c.dataset_name, c.label, labels(c)) for c in results.comparisons()]
     assert found == [
         ("cifar10", "paper", ["nce"]),
         ("cifar10", "quick", ["nce", "invaspread"]),
@@ -36,14 +29,14 @@ def test_the_description_of_a_recipe_does_not_part_its_runs(results):
     folder = results.add("invaspread", [30.0])
     record = folder / "run.json"
     record.write_text(record.read_text().replace("Minutes on two", "About minutes on two"))
-    assert [labels(c) for c in comparisons(results)] == [["nce", "invaspread"]]
+    assert [labels(c) for c in results.comparisons()] == [["nce", "invaspread"]]
 
 
 def test_seeds_of_one_configuration_make_a_group(results):
     for seed in (1, 0):
         results.add("invaspread", [30.0], seed=seed, hyper_parameters={"temperature": 0.1})
     results.add("invaspread", [30.0], changed={"temperature": 0.05})
-    usual, variant = comparisons(results)[0].groups
+    usual, variant = results.comparisons()[0].groups
     assert usual.seeds == (0, 1)
     assert usual.label == "invaspread"
     assert variant.label == "invaspread (temperature = 0.05)"
@@ -54,7 +47,7 @@ def test_defaults_are_told_where_the_paper_states_them_or_nothing_else_tells_gro
     results.add("deepcluster", [20.0], changed={"clusters": 10})
     for default in (0.1, 0.07):  # a default that changed between two versions
         results.add("nce", [20.0], hyper_parameters={"temperature": default})
-    assert labels(comparisons(results)[0]) == [
+    assert labels(results.comparisons()[0]) == [
         "deepcluster (clusters = 1000)",
         "deepcluster (clusters = 10)",
         "nce (temperature = 0.1)",
@@ -64,27 +57,27 @@ def test_defaults_are_told_where_the_paper_states_them_or_nothing_else_tells_gro
 
 def test_an_only_variant_is_named_by_what_was_changed(results):
     results.add("invaspread", [30.0], hyper_parameters={"form": "eq7"}, changed={"bn_groups": 2})
-    assert labels(comparisons(results)[0]) == ["invaspread (bn_groups = 2)"]
+    assert labels(results.comparisons()[0]) == ["invaspread (bn_groups = 2)"]
 
 
 def test_runs_of_two_precisions_are_not_averaged(results):
     results.add("nce", [20.0])
     results.add("nce", [21.0], seed=1, environment={"precision": "bf16"})
-    assert labels(comparisons(results)[0]) == ["nce (precision = bf16)", "nce (precision = fp32)"]
+    assert labels(results.comparisons()[0]) == ["nce (precision = bf16)", "nce (precision = fp32)"]
 
 
 def test_of_a_seed_that_was_run_twice_the_later_run_counts(results):
     results.add("nce", [20.0], finished="2026-01-02")
     results.add("nce", [25.0], finished="2026-01-03")
     results.add("nce", [10.0], finished="2026-01-01")
-    (group,) = comparisons(results)[0].groups
+    (group,) = results.comparisons()[0].groups
     assert [run.record.final.knn for run in group.runs] == [25.0]
 
 
 def test_different_images_under_one_name_are_told_apart(results):
     for digest in ("aaaaaaaaaa", "bbbbbbbbbb"):
         results.add("nce", [20.0], dataset="folder", digest=digest)
-    first, second = comparisons(results)
+    first, second = results.comparisons()
     assert first.label == "quick [images aaaaaaaa]"
     assert second.label == "quick [images bbbbbbbb]"
     assert first.slug != second.slug
@@ -93,7 +86,7 @@ def test_different_images_under_one_name_are_told_apart(results):
 def test_methods_come_in_the_order_of_the_paper_then_by_name(results):
     for method in ("zeta", "invaspread", "alpha", "random-cnn"):
         results.add(method, [20.0])
-    assert labels(comparisons(results)[0]) == ["random-cnn", "invaspread", "alpha", "zeta"]
+    assert labels(results.comparisons()[0]) == ["random-cnn", "invaspread", "alpha", "zeta"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +95,7 @@ def test_methods_come_in_the_order_of_the_paper_then_by_name(results):
 )
 def test_what_the_recipe_sets_is_not_a_change_of_the_command(results, changed, beyond):
     results.add("deepcluster", [20.0], recipe="digits", dataset="digits", changed=changed)
-    (comparison,) = comparisons(results)
+    (comparison,) = results.comparisons()
     assert beyond_recipe(comparison.groups[0], comparison.recipe) == beyond
 
 
@@ -112,7 +105,7 @@ def test_a_failed_run_joins_the_group_of_its_configuration(results):
     results.fail(
         "nce", "loss is inf", seed=2, hyper_parameters={"noise": 64}, changed={"noise": 64}
     )
-    (comparison,) = comparisons(results)
+    (comparison,) = results.comparisons()
     joined, own = comparison.groups
     assert [f.message for f in joined.failures] == ["loss is nan"]
     assert own.runs == ()
@@ -122,7 +115,7 @@ def test_a_failed_run_joins_the_group_of_its_configuration(results):
 
 def test_a_failed_run_of_an_unknown_method_is_kept(results):
     results.fail("not-installed", "loss is nan", hyper_parameters={"depth": 3})
-    (comparison,) = comparisons(results)
+    (comparison,) = results.comparisons()
     assert labels(comparison) == ["not-installed"]
     assert comparison.dataset is not None
 
@@ -161,7 +154,7 @@ def test_ablations_stand_in_the_comparison_as_groups_of_their_own(results):
         results.add("invaspread", [30.0], seed=seed)
         results.add("invaspread", [25.0], seed=seed, **ablate(flip=0.0))
     results.add("nce", [20.0], **ablate(hue=0.1))
-    (comparison,) = comparisons(results)
+    (comparison,) = results.comparisons()
     assert labels(comparison) == [
         "nce, augmentation.hue = 0.1 instead of 0.4",
         "invaspread",
@@ -179,7 +172,7 @@ def test_other_changes_of_the_recipe_still_part_the_ablations(results):
     results.add("invaspread", [30.0])
     results.add("invaspread", [20.0], recipe_changed={"epochs": 2, "augmentation.flip": 0.0})
     results.add("invaspread", [25.0], recipe_changed={"epochs": 2})
-    found = [(c.label, labels(c)) for c in comparisons(results)]
+    found = [(c.label, labels(c)) for c in results.comparisons()]
     assert found == [
         ("quick", ["invaspread"]),
         ("quick, epochs = 2 of 12", ["invaspread", "invaspread, without flip"]),
@@ -189,7 +182,7 @@ def test_other_changes_of_the_recipe_still_part_the_ablations(results):
 def test_ablations_alone_are_told_from_the_recipe_of_their_name(results):
     results.add("invaspread", [20.0], **ablate(crop_scale=None))
     results.fail("invaspread", "loss is nan", **ablate(flip=0.0))
-    (comparison,) = comparisons(results)
+    (comparison,) = results.comparisons()
     assert labels(comparison) == ["invaspread, without crop", "invaspread, without flip"]
     assert comparison.recipe["augmentation"]["flip"] == 0.5
     assert comparison.unablated == []
@@ -204,11 +197,11 @@ def rename(folder, name):
 def test_of_a_users_recipe_the_runs_themselves_tell_what_is_usual(results):
     for ablation in (ablate(crop_scale=None), ablate(flip=0.0)):
         rename(results.add("invaspread", [20.0], **ablation), "mine")
-    (comparison,) = comparisons(results)
+    (comparison,) = results.comparisons()
     assert labels(comparison) == ["invaspread, without crop", "invaspread, without flip"]
     assert comparison.recipe["augmentation"]["crop_scale"] == [0.2, 1.0]
     rename(results.add("invaspread", [20.0], seed=1, **ablate(hue=0.1)), "own")
-    (alone,) = [c for c in comparisons(results) if c.recipe["name"] == "own"]
+    (alone,) = [c for c in results.comparisons() if c.recipe["name"] == "own"]
     assert labels(alone) == ["invaspread, augmentation.hue = 0.1"]
     assert "hue" not in alone.recipe["augmentation"]
 
@@ -217,12 +210,12 @@ def test_a_recipe_file_that_was_edited_makes_two_comparisons(results):
     folders = [results.add("invaspread", [20.0]), results.add("nce", [20.0])]
     record = folders[1] / "run.json"
     record.write_text(record.read_text().replace('"flip": 0.5', '"flip": 0.1'))
-    assert [labels(c) for c in comparisons(results)] == [["invaspread"], ["nce"]]
+    assert [labels(c) for c in results.comparisons()] == [["invaspread"], ["nce"]]
 
 
 def test_a_change_without_effect_is_no_ablation(results):
     results.add("nce", [20.0], recipe="digits", dataset="digits", **ablate(flip=0.0))
-    (comparison,) = comparisons(results)
+    (comparison,) = results.comparisons()
     assert labels(comparison) == ["nce"]
 
 
@@ -232,7 +225,7 @@ def test_variants_are_told_apart_within_an_ablation_only(results):
     results.add(
         "invaspread", [20.0], hyper_parameters={"negatives": "all"}, **ablate(crop_scale=None)
     )
-    assert labels(comparisons(results)[0]) == [
+    assert labels(results.comparisons()[0]) == [
         "invaspread",
         "invaspread (negatives = hard)",
         "invaspread, without crop",
@@ -242,7 +235,7 @@ def test_variants_are_told_apart_within_an_ablation_only(results):
 def test_a_failed_ablation_does_not_join_the_unchanged_group(results):
     results.add("nce", [20.0])
     results.fail("nce", "loss is nan", seed=1, **ablate(flip=0.0))
-    (comparison,) = comparisons(results)
+    (comparison,) = results.comparisons()
     assert [(len(g.runs), len(g.failures)) for g in comparison.groups] == [(1, 0), (0, 1)]
 
 
@@ -254,5 +247,51 @@ def test_splits_of_a_data_set_stand_side_by_side(results, monkeypatch):
     for split, digest in (("train", "aaaa"), ("train+unlabeled", "bbbb")):
         results.add("nce", [20.0], recipe="digits", dataset="digits", split=split, digest=digest)
     results.add("triplet", [20.0], recipe="digits", dataset="digits", digest="aaaa")
-    (comparison,) = comparisons(results)
+    (comparison,) = results.comparisons()
     assert labels(comparison) == ["nce (split = train)", "nce (split = train+unlabeled)", "triplet"]
+
+
+BIRDS = {"dataset": "cub200", "recipe": "unseen-quick"}
+FILE = {"file": "googlenet.h5", "sha256": "ab" * 32, "published": True}
+
+
+def test_a_part_of_a_data_set_is_a_comparison_of_its_own_and_says_so(results):
+    results.add("nce", [20.0], **BIRDS)
+    results.add("nce", [20.0], partial=True, **BIRDS)
+    whole, part = sorted(results.comparisons(), key=lambda c: c.partial)
+    assert (whole.label, part.label) == ("unseen-quick", "unseen-quick, part of the data set")
+    assert (whole.slug, part.slug) == ("unseen-quick", "unseen-quick-partial")
+
+
+def test_unseen_classes_are_compared_by_recall_and_its_protocol(results):
+    results.add("nce", [20.0], **BIRDS)
+    results.add("nce", [20.0])
+    birds, small = sorted(results.comparisons(), key=lambda c: c.dataset_name, reverse=True)
+    assert (birds.headline, small.headline) == (tables.RECALL_AT_1, tables.KNN)
+    assert birds.groups[0].protocol == "test-against-test-self-excluded"
+    assert small.groups[0].protocol == "knn-200-0.1"
+    assert planned("products", "unseen").headline == tables.RECALL_AT_1
+    assert planned("stl10", "stl10").headline == planned("folder", "paper").headline == tables.KNN
+
+
+def test_runs_from_other_weights_are_not_averaged(results):
+    for seed, sha256 in enumerate(("ab" * 32, "cd" * 32)):
+        results.add("nce", [20.0], dataset="cars196", recipe="unseen", seed=seed,
+                    weights={**FILE, "sha256": sha256})  # fmt: skip
+    assert labels(results.comparison()) == ["nce (weights = abababab)", "nce (weights = cdcdcdcd)"]
+
+
+def test_one_file_of_weights_goes_without_saying(results):
+    for seed in range(2):
+        results.add("nce", [20.0], dataset="cars196", recipe="unseen", seed=seed, weights=FILE)
+    assert labels(results.comparison()) == ["nce"]
+
+
+def test_what_learns_from_labels_says_so_in_its_label(results):
+    results.add("lifted", [20.0], uses_labels=True, changed={"margin": 0.5}, **BIRDS)
+    results.add("lifted", [20.0], uses_labels=True, recipe_changed={"augmentation.flip": 0.0},
+                hyper_parameters={"margin": 1.0}, **BIRDS)  # fmt: skip
+    assert labels(results.comparison()) == [
+        "lifted (margin = 0.5), learns from labels",
+        "lifted, learns from labels, without flip",
+    ]

@@ -3,12 +3,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmarks.records import PREDICTIONS, read_all, write_frame
+from benchmarks.records import PREDICTIONS, write_frame
 from benchmarks.report import significance
 from benchmarks.report.commands import Commands
 from benchmarks.report.latex import latex
 from benchmarks.report.markdown import markdown_table
-from benchmarks.report.select import compare, planned
+from benchmarks.report.select import planned
 
 LABELS = np.arange(400) % 10
 
@@ -27,8 +27,8 @@ def add_seeds(results, method, *rights, **options):
 
 
 def chapters_of(results):
-    comparisons = compare(read_all(results.path, warn=pytest.fail))
-    return [significance.chapter(comparison, Commands(results.path)) for comparison in comparisons]
+    commands = Commands(results.path)
+    return [significance.chapter(comparison, commands) for comparison in results.comparisons()]
 
 
 def table_of(results):
@@ -283,3 +283,42 @@ def test_the_table_can_be_written_in_every_form(results):
     assert "better by 13.0 over images" in latex(table)
     keys = {key for r in table.rows for key in r.data}
     assert {"verdict", "p_images_holm", "paired_low"} <= keys
+
+
+BIRDS = {"dataset": "cub200", "recipe": "unseen-quick"}
+
+
+def add_recalls(results, method, *recalls, **options):
+    for seed, recall in enumerate(recalls):
+        results.add(method, [1.0, recall], seed=seed, **BIRDS, **options)
+
+
+def test_recall_of_unseen_classes_is_tested_over_seeds_alone(results):
+    add_recalls(results, "invaspread", 40.0, 42.0, 41.0)
+    add_recalls(results, "nce", 30.5, 32.0, 31.0)
+    table = table_of(results)
+    found = row(table, "nce")
+    assert "R@1 (%) on cub200" in table.caption
+    assert found.cells["verdict"].text == "better by 9.8 over seeds"
+    expected = stats.ttest_rel([40.0, 42.0, 41.0], [30.5, 32.0, 31.0])
+    assert found.data["p_seeds"] == pytest.approx(expected.pvalue)
+    assert "p_images" not in found.cells
+    assert not any("McNemar" in text or "both tests" in text for text in table.remarks)
+    assert any("queries of R@1 share" in text for text in table.remarks)
+
+
+def test_of_recall_too_few_seeds_are_told_without_a_word_on_predictions(results):
+    add_recalls(results, "invaspread", 40.0)
+    add_recalls(results, "nce", 30.0)
+    words = "too few seeds (1) for the test over seeds: at least 3"
+    assert verdict(results) == words
+
+
+def test_what_learns_from_labels_is_left_out_and_named(results):
+    add_recalls(results, "invaspread", 40.0, 42.0, 41.0)
+    add_recalls(results, "nce", 30.5, 32.0, 31.0)
+    add_recalls(results, "lifted", 60.0, 61.0, 60.5, uses_labels=True)
+    table = table_of(results)
+    assert [r.cells["method"].code for r in table.rows if r.best] == ["invaspread"]
+    assert "lifted" not in {r.data["method"] for r in table.rows}
+    assert "Left out as an upper bound: `lifted, learns from labels`." in table.remarks

@@ -1,5 +1,4 @@
 import re
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import records
-from benchmarks.records import read_all
 from benchmarks.report import similarity
 from benchmarks.report.commands import Commands
-from benchmarks.report.select import compare, planned
+from benchmarks.report.select import planned
 from evaluation.similarities import BINS
 
 COMMANDS = Commands(Path("results"))
@@ -50,17 +48,8 @@ def add(results, method, *, sides=None, auc=0.8, attribute_auc=None, knn=(20.0, 
     return folder
 
 
-def comparison_of(results):
-    (comparison,) = compare(read_all(results.path, warn=pytest.fail))
-    return comparison
-
-
 def chapter_of(results):
-    return similarity.chapter(comparison_of(results), COMMANDS)
-
-
-def texts(svg):
-    return [e.text for e in ET.fromstring(svg).iter() if e.tag.endswith("text")]
+    return similarity.chapter(results.comparison(), COMMANDS)
 
 
 def areas(svg, colour):
@@ -75,7 +64,7 @@ def test_bins_are_those_of_the_evaluation():
 
 def test_densities_integrate_to_one_and_follow_the_counts(results):
     add(results, "nce")
-    (run,) = comparison_of(results).runs
+    (run,) = results.comparison().runs
     found = similarity.densities(run)["class"]
     np.testing.assert_allclose(found.sum(axis=1) * 0.025, 1.0)
     for density, side in zip(found, made_up(), strict=True):
@@ -85,7 +74,7 @@ def test_densities_integrate_to_one_and_follow_the_counts(results):
 
 def test_bins_without_counts_may_be_left_out_in_any_order(results):
     folder = add(results, "nce")
-    (run,) = comparison_of(results).runs
+    (run,) = results.comparison().runs
     whole = similarity.densities(run)["class"]
     frame = run.frame(records.SIMILARITIES)
     records.write_frame(folder, records.SIMILARITIES, frame[frame["count"] > 0].iloc[::-1])
@@ -95,8 +84,8 @@ def test_bins_without_counts_may_be_left_out_in_any_order(results):
 def test_the_area_of_two_seeds_is_their_mean(results):
     add(results, "nce", sides={"class": made_up(seed=1)})
     add(results, "nce", sides={"class": made_up(seed=2)}, seed=1)
-    (found,) = similarity.measured(comparison_of(results))
-    first, second = (similarity.densities(run)["class"] for run in comparison_of(results).runs)
+    (found,) = similarity.measured(results.comparison())
+    first, second = (similarity.densities(run)["class"] for run in results.comparison().runs)
     np.testing.assert_allclose(found.densities("class"), (first + second) / 2)
 
 
@@ -104,14 +93,14 @@ def test_the_area_of_two_seeds_is_their_mean(results):
 def test_the_binned_auc_is_the_area_under_the_roc_curve_of_binned_values(results, shift):
     sides = made_up(shift)
     add(results, "nce", sides={"class": sides})
-    (run,) = comparison_of(results).runs
+    (run,) = results.comparison().runs
     places = np.digitize(np.concatenate(sides), EDGES[:-1])  # 1 is in the last bin
     truth = np.repeat([1, 0], [len(side) for side in sides])
     found = similarity.binned_auc(similarity.densities(run)["class"])
     assert found == pytest.approx(roc_auc_score(truth, places))
 
 
-def test_figure_5_has_a_panel_a_method_in_one_picture(results):
+def test_figure_5_has_a_panel_a_method_in_one_picture(results, texts):
     for method in ("random-cnn", "nce", "invaspread"):
         add(results, method)
     results.add("exemplar", [20.0, 30.0])  # an older record
@@ -125,12 +114,12 @@ def test_figure_5_has_a_panel_a_method_in_one_picture(results):
 def test_similarities_are_on_one_axis_that_holds_them_all(results):
     add(results, "nce", sides={"class": (np.array([-0.61, 0.4]), np.array([0.1, 0.2]))})
     add(results, "exemplar", sides={"class": (np.array([0.99]), np.array([0.3]))})
-    found = similarity.measured(comparison_of(results))
+    found = similarity.measured(results.comparison())
     panels = [similarity.Panel("", one.densities("class"), None) for one in found]
     assert similarity._range(panels) == (-0.75, 1.0)
 
 
-def test_figure_6_shows_the_untrained_network_the_papers_method_and_the_best_other(results):
+def test_figure_6_shows_the_untrained_network_the_papers_method_and_the_best_other(results, texts):
     sides = {"class": made_up(), "animal": made_up(0.2), "can_fly": made_up(0.1)}
     add(results, "random-cnn", sides=sides, attribute_auc=0.6, knn=[30.0])
     add(results, "invaspread", sides=sides, attribute_auc=0.8)
@@ -186,7 +175,7 @@ def test_the_attribute_table_has_the_auc_of_each_attribute(results):
     assert "taken from the histogram" in table.remarks[-1]
 
 
-def test_an_auc_that_was_recorded_is_not_taken_from_the_histogram(results):
+def test_an_auc_that_was_recorded_is_not_taken_from_the_histogram(results, texts):
     folder = results.add(
         "nce", [20.0], figures={"attribute_auc": 0.6, "attribute_auc_animal": 0.61}
     )
@@ -206,13 +195,8 @@ def test_remarks_say_where_neighbours_and_attributes_come_from(results):
     assert "suite's own" in of_attributes
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"PAR1 nothing", None], ids=["empty", "damaged", "absent"]
-)
-def test_without_similarities_there_is_no_chapter(results, content):
-    folder = results.add("nce", [20.0])
-    if content is not None:
-        (folder / records.SIMILARITIES).write_bytes(content)
+def test_without_similarities_there_is_no_chapter(results, put_damaged):
+    put_damaged(records.SIMILARITIES)
     assert not chapter_of(results)
 
 
