@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 from click.core import ParameterSource
 
-from benchmarks import __version__, datasets, recipes
+from benchmarks import __version__, datasets, recipes, tables
 from benchmarks.errors import BenchError, UsageProblem
 
 P = ParamSpec("P")
@@ -186,10 +186,11 @@ def data(name: str, data: Path | None) -> None:
 
 
 @main.command()
-@click.option("--methods", default="all", show_default=True, help="Names joined by commas, or all.")
+@click.option("--methods", default=",".join(tables.methods(1)), show_default="those of Table 1",
+              help="Names joined by commas, or all.")  # fmt: skip
 @click.option("--backbones", default="resnet10-16,resnet18", show_default=True,
               help="Names joined by commas.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=4.0,
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=2.0,
               show_default=True, help="For each rate; a figure takes a step at least.")  # fmt: skip
 @_results_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")

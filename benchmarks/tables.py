@@ -261,6 +261,11 @@ def get(number: int) -> Table:
     return TABLES[number]
 
 
+def methods(number: int) -> list[str]:
+    """Return the methods that a table measures, each once, in its order."""
+    return list(dict.fromkeys(row.method for row in get(number).rows if row.method))
+
+
 def on(dataset: str) -> list[Table]:
     """Return the tables on a data set, in the order of their numbers."""
     return [table for table in TABLES.values() if table.dataset == dataset]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 
+from benchmarks.speed import memory
 from benchmarks.speed.record import Evaluation
 from benchmarks.speed.timing import seconds
 from evaluation.knn import knn_predict
@@ -47,7 +48,9 @@ class Task:
 
     def time(self, device: torch.device) -> Evaluation:
         """Return how long both take."""
+        memory.forget_peak(device)
         whole = seconds(lambda: self.suite(1.0), device)
+        most = memory.peak(device)
         part = whole if self.share == 1 else seconds(lambda: self.suite(self.share), device)
         return Evaluation(
             task=self.name,
@@ -57,6 +60,7 @@ class Task:
             reference_size=self.size(self.share),
             suite_at_reference_size=part,
             reference_seconds=seconds(lambda: self.reference(self.share), device),
+            peak_memory=most,
         )
 
 
@@ -105,7 +109,8 @@ def _recall(points: Floats, labels: NDArray[np.int64], device: torch.device) -> 
 
     def reference(share: float) -> object:
         some = points[: rows(share)]
-        found = NearestNeighbors(n_neighbors=max(RECALLS) + 1, algorithm="brute").fit(some)
+        near = min(max(RECALLS) + 1, len(some))
+        found = NearestNeighbors(n_neighbors=near, algorithm="brute").fit(some)
         return found.kneighbors(some, return_distance=False)
 
     return Task(
@@ -114,7 +119,7 @@ def _recall(points: Floats, labels: NDArray[np.int64], device: torch.device) -> 
         suite=lambda share: recall_at_k(held[: rows(share)], labels[: rows(share)], RECALLS),
         reference=reference,
         reference_name="scikit-learn, brute force",
-        share=0.2,
+        share=0.1,
     )
 
 

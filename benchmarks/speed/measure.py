@@ -19,6 +19,7 @@ from benchmarks.speed.evaluator import Sizes, evaluator
 from benchmarks.speed.limits import flops_per_view, matrix_peak
 from benchmarks.speed.record import Evaluation, Network, SpeedRecord, Training
 from benchmarks.speed.scaling import INSTANCES, scaling
+from benchmarks.speed.streaming import streaming
 
 SIDE = 32
 """Pixels; CIFAR-10's."""
@@ -38,17 +39,19 @@ class Settings:
         test_images: that an evaluation embeds beside the training set.
         sizes: of what the evaluator is timed on.
         instances: numbers of instances that memory methods are timed with.
+        streamed: large images in the file that training streams from.
     """
 
     methods: Sequence[str]
     backbones: Sequence[str]
     device: torch.device
     precision: str
-    budget: float = 4.0
+    budget: float = 2.0
     images: int = 50_000
     test_images: int = 10_000
     sizes: Sizes = field(default_factory=Sizes)
     instances: Sequence[int] = INSTANCES
+    streamed: int = 512
 
 
 def measure(settings: Settings, say: Callable[[str], None]) -> SpeedRecord:
@@ -71,6 +74,8 @@ def measure(settings: Settings, say: Callable[[str], None]) -> SpeedRecord:
     for run in _trained(plans):
         say(f"suite and bare network: {run.method.name}, {run.recipe.backbone}")
         rows.append(training.suite(run, device, settings.budget, plain[run.key]))
+    say("images that stay on disk")
+    streamed = streaming(device, settings.precision, settings.budget, settings.streamed)
     say("evaluator")
     evaluation = evaluator(device, sizes=settings.sizes)
     networks = [
@@ -96,6 +101,7 @@ def measure(settings: Settings, say: Callable[[str], None]) -> SpeedRecord:
             settings.budget / 4,
             settings.instances,
         ),
+        streaming=streamed,
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

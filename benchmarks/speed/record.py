@@ -71,6 +71,21 @@ class Evaluation(_Part):
     """What the two following figures were measured on; smaller where the reference is slow."""
     suite_at_reference_size: float
     reference_seconds: float
+    peak_memory: float
+    """Of the process (of the GPU, on one) during `suite`, in bytes."""
+
+
+class Streaming(_Part):
+    """Training on large images that stay in a memory-mapped file. Rates are views a second."""
+
+    backbone: str
+    batch_size: int
+    images: int
+    image_size: int
+    crop_size: int
+    suite: float
+    bare: float
+    """Forward and backward pass of the network alone, at the suite's precision."""
 
 
 class Scaling(_Part):
@@ -98,6 +113,7 @@ class SpeedRecord(_Part):
     training: list[Training]
     evaluation: list[Evaluation]
     scaling: list[Scaling]
+    streaming: Streaming
     started: str
     finished: str
 
@@ -134,6 +150,7 @@ def markdown(record: SpeedRecord) -> str:
         blocks.append(_compiled(network))
         blocks += [f"Milliseconds of a step's phases, {network.backbone}:", _phases(rows)]
         blocks.append(_epochs(rows, network, record))
+    blocks += ["## Training on images that stay on disk", _streaming(record.streaming)]
     blocks += ["## Evaluator", _evaluation(record)]
     blocks += ["## Memory methods against the number of instances", _scaling(record)]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -145,7 +162,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _training(rows: Sequence[Training], network: Network, record: SpeedRecord) -> str:
-    head = ("Method", "Plain", "Suite", "Bare", "Suite / plain", "Suite / bare", "MFU", "Memory")
+    head = ("Method", "Plain", "Suite", "Bare", "Suite / plain", "Bare / plain", "Suite / bare",
+            "MFU", "Memory")  # fmt: skip
     return _table(
         head,
         (
@@ -155,6 +173,7 @@ def _training(rows: Sequence[Training], network: Network, record: SpeedRecord) -
                 f"{row.suite:,.0f}",
                 f"{row.bare:,.0f}",
                 f"{row.suite / row.plain:.1f}",
+                f"{row.bare / row.plain:.1f}",
                 f"{row.suite / row.bare:.0%}",
                 f"{row.suite * network.flops_per_view / record.matrix_peak:.0%}",
                 f"{row.peak_memory / 1e9:.2f} GB",
@@ -200,13 +219,23 @@ def _epochs(rows: Sequence[Training], network: Network, record: SpeedRecord) -> 
     )
 
 
+def _streaming(row: Streaming) -> str:
+    return (
+        f"InvaSpread on {row.backbone}, batches of {row.batch_size}, crops of {row.crop_size} out "
+        f"of {row.images:,} images of {row.image_size} pixels in a memory-mapped file that the "
+        f"system has in its page cache: {row.suite:,.1f} views a second, "
+        f"{row.suite / row.bare:.0%} of the bare network's {row.bare:,.1f}."
+    )
+
+
 def _evaluation(record: SpeedRecord) -> str:
-    head = ("Task", "Size", "Suite, s", "Reference", "At size", "Reference / suite")
+    head = ("Task", "Size", "Suite, s", "Memory", "Reference", "At size", "Reference / suite")
     rows = [
         (
             row.task,
             row.size,
             f"{row.suite:.2f}",
+            f"{row.peak_memory / 1e9:.2f} GB",
             row.reference,
             row.reference_size,
             f"{row.reference_seconds / row.suite_at_reference_size:.1f}",
@@ -218,6 +247,7 @@ def _evaluation(record: SpeedRecord) -> str:
             f"embedding, {network.backbone}",
             f"{record.images + record.test_images:,}",
             f"{(record.images + record.test_images) / network.embed_suite:.1f}",
+            "",
             "DataLoader, fp32",
             "derived",
             f"{network.embed_suite / network.embed_plain:.1f}",

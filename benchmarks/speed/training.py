@@ -155,7 +155,7 @@ def _lap_at_encoder(trainer: Trainer) -> None:
 
 def _bare(run: Run, device: torch.device) -> Bare:
     """Return the bare pass of the run's network on as many images as a step has."""
-    side = run.data.image_size
+    side = run.recipe.crop_size or run.data.image_size
     shape = run.recipe.batch_size * run.method.views, 3, side, side
     images = torch.randn(shape, device=device).to(memory_format=torch.channels_last)
     encoder = BACKBONES[run.recipe.backbone](run.recipe.embedding_size).to(device)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import speed
+from benchmarks import speed, tables
 from benchmarks.cli import main
+from benchmarks.speed import streaming
 from benchmarks.speed.evaluator import Sizes
 from benchmarks.speed.record import SpeedRecord
 
@@ -16,6 +17,7 @@ SMALL = {
     "test_images": 50,
     "sizes": Sizes(bank=300, queries=20, clusters=8, products=600, product_classes=60),
     "instances": (5000, 20_000),
+    "streamed": 6,
 }
 
 
@@ -27,6 +29,7 @@ def said():
 @pytest.fixture(scope="module")
 def record(said) -> SpeedRecord:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streaming, "BATCH", 2)
         patch.setattr(torch.nn.Module, "compile", lambda module, **options: None)  # half a minute
         settings = speed.Settings(
             ("invaspread", "nce"), ("resnet10-16",), torch.device("cpu"), "fp32", 0.01, **SMALL
@@ -50,6 +53,9 @@ def test_figures_are_rates_and_times(record):
         assert {"sampling", "augmentation", "forward", "loss", "backward"} <= set(row.phases)
     assert record.matrix_peak > 1e9
     assert all(row.suite > 0 and row.reference_seconds > 0 for row in record.evaluation)
+    assert all(row.peak_memory > 1e6 for row in record.evaluation)
+    assert min(record.streaming.suite, record.streaming.bare) > 0
+    assert (record.streaming.images, record.streaming.crop_size) == (6, 224)
     assert [row.instances for row in record.scaling] == [5000, 20_000]
 
 
@@ -86,7 +92,9 @@ def test_the_tables_say_what_was_measured(record):
     text = speed.markdown(record)
     row = record.training[0]
     assert f"| `invaspread` | {row.plain:,.0f} | {row.suite:,.0f} | {row.bare:,.0f} |" in text
-    assert f"| {row.suite / row.plain:.1f} | {row.suite / row.bare:.0%} |" in text
+    ratios = row.suite / row.plain, row.bare / row.plain
+    assert f"| {ratios[0]:.1f} | {ratios[1]:.1f} | {row.suite / row.bare:.0%} |" in text
+    assert f"{record.streaming.suite:,.1f} views a second" in text
     assert "An evaluation embeds 450 images" in text
     for line in text.splitlines():
         if line.startswith("|"):
@@ -124,3 +132,9 @@ def test_mistakes_are_told_in_a_line(options, message, tmp_path):
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+def test_by_default_the_methods_of_table_1_are_measured():
+    (option,) = [p for p in main.commands["speed"].params if p.name == "methods"]
+    assert option.default.split(",") == tables.methods(1)
+    assert "mom" not in option.default  # mining 50,000 images takes longer than all the rest
