@@ -16,7 +16,7 @@ from evaluation import similarities
 from evaluation.clustering import clustering_figures
 from evaluation.knn import knn_predict
 from evaluation.label_free import label_free_figures
-from evaluation.linear import linear_accuracy
+from evaluation.linear import cross_validated_c, linear_accuracy
 from evaluation.retrieval import retrieval_figures
 
 VIEWED_IMAGES = 2000
@@ -64,9 +64,9 @@ def judge(trainer: Trainer, embedded: Embedded, data: ImageData) -> Judgement:
             figures |= {f"pooled_{name}": value for name, value in apart.items()}
             protocols |= {f"pooled_{name}": protocol for name, protocol in told.items()}
         return Judgement(figures, protocols, None, drawn)
-    if len(np.unique(bank.labels)) > 1:
-        figures["linear"] = linear_accuracy(embedded.bank, bank.labels, queries, test.labels)
-        protocols["linear"] = "linear-svm-c1-embedding"
+    classified, told = _classified(embedded, bank.labels, test.labels, trainer.recipe)
+    figures |= classified
+    protocols |= told
     pooled = trainer.pooled_knn(embedded)
     if pooled is not None:
         figures["pooled_knn"] = pooled
@@ -91,6 +91,28 @@ def _retrieved_and_clustered(
         **dict.fromkeys(retrieved, "test-against-test-self-excluded"),
         **dict.fromkeys(clustered, clustering),
     }
+
+
+def _classified(
+    embedded: Embedded, bank_labels: np.ndarray, labels: np.ndarray, recipe: Recipe
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return what a linear classifier of the bank makes of the test images, and its protocol."""
+    bank, test, features = embedded.bank, embedded.test, "embedding"
+    if recipe.linear_features == "pooled" and embedded.bank_pooled is not None:
+        bank, test, features = embedded.bank_pooled, embedded.test_pooled, "pooled"
+    images = np.unique(bank_labels, return_counts=True)[1]
+    if test is None or len(images) < 2:
+        return {}, {}
+    figures: dict[str, float] = {}
+    if recipe.linear_c != "cross-validated":
+        c, chosen = recipe.linear_c, f"c{recipe.linear_c:g}"
+    elif images.min() < 2:  # an image alone in its class cannot be both fitted and judged
+        c, chosen = 1.0, "c1"
+    else:
+        c, chosen = cross_validated_c(bank, bank_labels), "cross-validated"
+        figures["linear_c"] = c
+    figures["linear"] = linear_accuracy(bank, bank_labels, test, labels, c)
+    return figures, {"linear": f"linear-svm-{chosen}-{features}"}
 
 
 def _predictions(

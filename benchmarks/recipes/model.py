@@ -18,7 +18,7 @@ from benchmarks.errors import unknown_name
 
 Positive = Annotated[int, Field(ge=1)]
 Partners = Literal["itself", "neighbour"]
-_ADDED_LATER = ("crop_size", "partners")
+_ADDED_LATER = ("crop_size", "partners", "linear_c", "linear_features")
 """Fields that runs were recorded without; stated only where they are not as they were then."""
 
 
@@ -56,6 +56,10 @@ class Recipe(BaseModel):
     """Epochs between two evaluations; the first and the last epoch are always evaluated."""
     knn_k: Positive = 200
     knn_temperature: Annotated[float, Field(gt=0)] = 0.1
+    linear_c: Annotated[float, Field(gt=0)] | Literal["cross-validated"] = 1.0
+    """C of the linear SVM; "cross-validated" chooses it among 0.1, 1, 10 and 100 on the bank."""
+    linear_features: Literal["embedding", "pooled"] = "embedding"
+    """What the linear SVM classifies: the embedding, or what the backbone pools before it."""
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Hyper-parameters of single methods that this recipe changes."""
 

@@ -10,6 +10,7 @@ from benchmarks.datasets.base import ImageData, Split
 from benchmarks.judgement import VIEWED_IMAGES, judge
 from benchmarks.recipes import Recipe
 from benchmarks.trainer import Embedded
+from evaluation.linear import cross_validated_c, linear_accuracy
 
 CLASSES = ("airplane", "bird", "cat")
 LABEL_FREE = {"alignment", "uniformity", "effective_rank", "view_agreement"}
@@ -51,12 +52,12 @@ def embedded(data, **parts):
     )
 
 
-def judged(data, found=None, k=5, views=None, pooled=None):
+def judged(data, found=None, k=5, views=None, pooled=None, **recipe):
     """Judge embeddings as a trainer hands them over; two views are given or made up."""
     counts = []
     usual = (unit_embeddings([0, 1, 2] * 9, seed) for seed in (3, 4))
     trainer = SimpleNamespace(
-        recipe=Recipe(name="made-up", epochs=1, batch_size=8, knn_k=k),
+        recipe=Recipe(name="made-up", epochs=1, batch_size=8, knn_k=k, **recipe),
         embed_two_views=lambda count: counts.append(count) or views or tuple(usual),
         pooled_knn=lambda _: pooled,
     )
@@ -257,3 +258,41 @@ def test_one_test_image_a_class_has_nothing_alike():
     assert found.similarities is None
     assert not SIMILAR & found.figures.keys()
     assert found.figures["recall_at_1"] == 0
+
+
+def test_the_linear_classifier_chooses_c_and_features_as_the_recipe_says():
+    data = dataset(BANK, TEST)
+    pooled = {
+        "bank_pooled": unit_embeddings(BANK, seed=8, noise=0.1),
+        "test_pooled": unit_embeddings(TEST, seed=9, noise=0.1),
+    }
+    found = embedded(data, **pooled)
+    usual = judged(data, found)
+    assert usual.protocols["linear"] == "linear-svm-c1-embedding"
+    assert "linear_c" not in usual.figures
+    for c, features, protocol in (
+        (10.0, "embedding", "linear-svm-c10-embedding"),
+        ("cross-validated", "embedding", "linear-svm-cross-validated-embedding"),
+        ("cross-validated", "pooled", "linear-svm-cross-validated-pooled"),
+    ):
+        judgement = judged(data, found, linear_c=c, linear_features=features)
+        assert judgement.protocols["linear"] == protocol
+        bank, test = (
+            (pooled["bank_pooled"], pooled["test_pooled"])
+            if features == "pooled"
+            else (found.bank, found.test)
+        )
+        best = cross_validated_c(bank, BANK) if c == "cross-validated" else c
+        assert judgement.figures["linear"] == linear_accuracy(bank, BANK, test, TEST, best)
+        assert judgement.figures.get("linear_c", best) == best
+
+
+def test_c_is_1_where_a_class_has_a_single_image():
+    data = dataset([0, 0, 0, 1, 1, 2], TEST)
+    found = judged(data, k=3, linear_c="cross-validated")
+    assert found.protocols["linear"] == "linear-svm-c1-embedding"
+
+
+def test_an_encoder_without_pooled_features_is_judged_by_its_embedding():
+    found = judged(dataset(BANK, TEST), linear_features="pooled")
+    assert found.protocols["linear"] == "linear-svm-c1-embedding"
