@@ -1,7 +1,7 @@
 """From the records of finished runs to tables, plots and one page; trains nothing."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +19,8 @@ __all__ = ["FORMATS", "write_report"]
 
 FORMATS = ("html", "md", "tex", "csv")
 """What a report can be written as."""
+WRITTEN = ".written"
+"""Names the files of the last report, so that the next one takes away what it no longer has."""
 
 
 def _to_stderr(message: str) -> None:
@@ -56,13 +58,33 @@ def write_report(
 
     runs = read_all(results, note)
     content = build(runs, read_failures(results, note), problems, results)
-    written = []
-    for name, text in _files(content, formats).items():
-        path = results / "report" / name
-        with atomic_path(path) as part:
+    folder, files = results / "report", _files(content, formats)
+    stale = _stale(folder, files, formats)
+    listed = "".join(f"{name}\n" for name in sorted({*files, *_listed(folder)} - stale))
+    for name, text in {**files, WRITTEN: listed}.items():
+        with atomic_path(folder / name) as part:
             part.write_text(text, encoding="utf-8")
-        written.append(path)
-    return written
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
+    return [folder / name for name in files]
+
+
+def _listed(folder: Path) -> list[str]:
+    """Return the names of the files that earlier reports wrote; none if that is not known."""
+    try:
+        return (folder / WRITTEN).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _stale(folder: Path, files: Mapping[str, str], formats: Sequence[str]) -> set[str]:
+    """Return which files of earlier reports, in the formats of this one, it does not have."""
+    suffixes = {f".{name}" for name in formats}
+    if {"html", "md"} & set(formats):
+        suffixes.add(".svg")
+    # A name is a report's own only without a folder in it, whatever the list says.
+    named = {name for name in _listed(folder) if Path(name).name == name}
+    return {name for name in named - files.keys() if Path(name).suffix in suffixes}
 
 
 def _files(content: Content, formats: Sequence[str]) -> dict[str, str]:

@@ -1,3 +1,5 @@
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -63,7 +65,8 @@ def test_every_format_is_written_for_every_comparison(filled):
 
 def test_what_is_returned_is_what_is_there(filled):
     written = write_report(filled.path, warn=pytest.fail)
-    assert sorted(written) == sorted((filled.path / "report").iterdir())
+    report = filled.path / "report"
+    assert sorted([*written, report / ".written"]) == sorted(report.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -130,3 +133,28 @@ def test_a_folder_that_cannot_be_written_is_a_plain_error(filled):
     (filled.path / "report").write_text("in the way")
     with pytest.raises(BenchError, match="cannot write"):
         write_report(filled.path, warn=pytest.fail)
+
+
+def test_files_that_a_report_no_longer_has_are_taken_away(results):
+    report = results.path / "report"
+    gone = results.add("nce", [80.0, 90.0], dataset="digits", recipe="digits")
+    first = set(names(write_report(results.path, warn=pytest.fail)))
+    (report / "mine.csv").write_text("not a report's")
+    shutil.rmtree(gone)
+    later = set(names(write_report(results.path, ["csv"], warn=pytest.fail)))
+    assert "table-digits-digits.csv" in first - later
+    assert not (report / "table-digits-digits.csv").exists()
+    assert (report / "table-digits-digits.tex").exists()  # was not asked for anew
+    write_report(results.path, warn=pytest.fail)
+    assert not (report / "table-digits-digits.tex").exists()
+    assert not list(report.glob("*digits*"))
+    assert (report / "mine.csv").read_text() == "not a report's"
+
+
+def test_a_list_of_files_reaches_no_other_folder(results):
+    report = results.path / "report"
+    report.mkdir(parents=True)
+    (results.path / "kept.csv").write_text("kept")
+    (report / ".written").write_text("../kept.csv\n")
+    write_report(results.path, warn=pytest.fail)
+    assert (results.path / "kept.csv").exists()
