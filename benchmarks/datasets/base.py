@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,6 +171,15 @@ class ImageData:
         return facts
 
 
+class Wanted(NamedTuple):
+    """What is asked of a reader, with nothing left open."""
+
+    image_size: int
+    """Height and width in pixels."""
+    split: str
+    partial: bool
+
+
 class Dataset(ABC):
     """A named data set: how to get it and how to read it."""
 
@@ -185,9 +194,13 @@ class Dataset(ABC):
     refused_splits: ClassVar[Mapping[str, str]] = {}
     """Parts of the data set that cannot be trained on and evaluated, with the reason."""
     unseen_classes: ClassVar[bool] = False
-    """Whether the test images are of classes that no training image has."""
+    """Whether the test images are of classes that no training image has; such a data set may be
+    taken in part."""
+    image_size: ClassVar[int]
+    """Height and width of its images in pixels, or what they are resized to by default."""
+    resized: ClassVar[bool] = False
+    """Whether its images can be had in any size."""
 
-    @abstractmethod
     def load(
         self,
         root: Path,
@@ -207,6 +220,20 @@ class Dataset(ABC):
             DataProblem: the data is missing, incomplete or damaged.
             UsageProblem: the data set cannot be had in this size, has no such split, or has no
                 partial form.
+        """
+        if partial and not self.unseen_classes:
+            raise UsageProblem(
+                f"Data set {self.name!r} has no partial form. Leave --partial out: it is for "
+                "large data sets of which you have only some classes, such as cub200."
+            )
+        return self.read(root, Wanted(self._side(image_size), self.training_split(split), partial))
+
+    @abstractmethod
+    def read(self, root: Path, wanted: Wanted) -> ImageData:
+        """Read what `load` was asked for and has found to make sense.
+
+        Raises:
+            DataProblem: the data is missing, incomplete or damaged.
         """
 
     @abstractmethod
@@ -234,40 +261,23 @@ class Dataset(ABC):
             raise unknown_name(f"split of {self.name}", split, self.splits)
         return split
 
-    def refuse_partial(self, partial: bool) -> None:
-        """Refuse, with a UsageProblem, to take a partial copy of a data set that has none."""
-        if partial:
+    def _side(self, image_size: int | None) -> int:
+        """Return the height and width that images are wanted in."""
+        side = self.image_size if image_size is None else image_size
+        if not self.resized and side != self.image_size:
             raise UsageProblem(
-                f"Data set {self.name!r} has no partial form. Leave --partial out: it is for "
-                "large data sets of which you have only some classes, such as cub200."
+                f"Data set {self.name!r} has images of {self.image_size} x {self.image_size} "
+                f"pixels only; got image size {side}. Leave the image size out."
             )
+        if side < SMALLEST_SIDE:
+            raise UsageProblem(f"Image size: expected at least {SMALLEST_SIDE} pixels, got {side}.")
+        return side
 
 
 def default_root() -> Path:
     """Return the folder of all data sets: $BENCH_DATA, else ~/.cache/instbench."""
     chosen = os.environ.get("BENCH_DATA")
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "instbench"
-
-
-def require_native_size(name: str, native: int, image_size: int | None) -> None:
-    """Refuse, with a UsageProblem, any size but the native one of a fixed-size data set."""
-    if image_size not in (None, native):
-        raise UsageProblem(
-            f"Data set {name!r} has images of {native} x {native} pixels only; "
-            f"got image size {image_size}. Leave the image size out."
-        )
-
-
-def resized_side(default: int, image_size: int | None) -> int:
-    """Return the height and width that images are resized to: `image_size` if given.
-
-    Raises:
-        UsageProblem: it is below `SMALLEST_SIDE`.
-    """
-    side = default if image_size is None else image_size
-    if side < SMALLEST_SIDE:
-        raise UsageProblem(f"Image size: expected at least {SMALLEST_SIDE} pixels, got {side}.")
-    return side
 
 
 def channel_statistics(

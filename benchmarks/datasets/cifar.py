@@ -11,7 +11,7 @@ import numpy as np
 from numpy._core import multiarray
 
 from benchmarks.datasets.archive import ArchiveDataset, ArchiveFacts
-from benchmarks.datasets.base import ImageData, Report, Split, require_native_size, silent
+from benchmarks.datasets.base import ImageData, Report, Split, Wanted, silent
 from benchmarks.datasets.download import verify
 from benchmarks.errors import DataProblem
 
@@ -112,6 +112,7 @@ CIFAR100 = CifarFacts(
 class Cifar(ArchiveDataset):
     """A reader of the official format; a subclass states the facts."""
 
+    image_size = IMAGE_SIZE
     facts: ClassVar[CifarFacts]
 
     @property
@@ -119,21 +120,12 @@ class Cifar(ArchiveDataset):
         """All files that are read."""
         return self.facts.md5
 
-    def load(
-        self,
-        root: Path,
-        image_size: int | None = None,
-        split: str | None = None,
-        partial: bool = False,
-    ) -> ImageData:
+    def read(self, root: Path, wanted: Wanted) -> ImageData:
         """Read the official files, each checked by its MD5.
 
         `root` holds the official folder or archive, or is the official folder. An archive
         without its folder is unpacked once.
         """
-        self.training_split(split)
-        self.refuse_partial(partial)
-        require_native_size(self.name, IMAGE_SIZE, image_size)
         facts, folder = self.facts, self.unpack(root)
         classes = tuple(self._read(folder, facts.meta, root)[facts.names_key])
         content = hashlib.sha256("".join(facts.md5.values()).encode())

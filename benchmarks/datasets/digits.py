@@ -10,7 +10,7 @@ from benchmarks.datasets.base import (
     ImageData,
     Report,
     Split,
-    require_native_size,
+    Wanted,
     silent,
 )
 
@@ -27,24 +27,16 @@ class Digits(Dataset):
     """1,797 grey images of 8 x 8 pixels in 10 classes, from the UCI optical digits."""
 
     name = "digits"
+    image_size = IMAGE_SIZE
     description = "1,797 handwritten digits, 8x8 grey, 10 classes; embedded, nothing to download"
     default_recipe = "digits"
 
-    def load(
-        self,
-        root: Path,
-        image_size: int | None = None,
-        split: str | None = None,
-        partial: bool = False,
-    ) -> ImageData:
+    def read(self, root: Path, wanted: Wanted) -> ImageData:
         """Read the digits from scikit-learn; `root` is not used."""
         # Imported here: scikit-learn takes a second, which listing the data sets need not pay.
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 
-        self.training_split(split)
-        self.refuse_partial(partial)
-        require_native_size(self.name, IMAGE_SIZE, image_size)
         digits = load_digits()
         grey = np.rint(digits.images * (255 / BRIGHTEST)).astype(np.uint8)
         images = np.repeat(grey[..., None], 3, axis=3)

@@ -20,14 +20,13 @@ from benchmarks.datasets.base import (
     ImageData,
     Report,
     Split,
+    Wanted,
     channel_statistics,
-    resized_side,
     silent,
 )
 from benchmarks.datasets.photos import some
 from benchmarks.errors import DataProblem
 
-IMAGE_SIZE = 32
 TEST_FOLDERS = ("test", "val")
 TEST_EVERY = 5
 SUFFIXES = frozenset(
@@ -61,26 +60,19 @@ class Folder(Dataset):
     """
 
     name = "folder"
+    image_size = 32
+    resized = True
     description = "your own images: --data DIR with DIR/train and DIR/test, DIR/CLASS/*, or DIR/*"
 
-    def load(
-        self,
-        root: Path,
-        image_size: int | None = None,
-        split: str | None = None,
-        partial: bool = False,
-    ) -> ImageData:
+    def read(self, root: Path, wanted: Wanted) -> ImageData:
         """Decode every image below `root`, which is the folder itself.
 
         Images become RGB, their short side is resized to `image_size` (32 unless given), and the
         central square is kept. Files that cannot be used are left out and listed in `notes`.
         """
-        self.training_split(split)
-        self.refuse_partial(partial)
-        side = resized_side(IMAGE_SIZE, image_size)
         layout = _layout(root)
         files = layout.train + layout.test
-        pixels, reasons = _decode_all([entry.path for entry in files], side)
+        pixels, reasons = _decode_all([entry.path for entry in files], wanted.image_size)
         usable = [entry for entry, reason in zip(files, reasons, strict=True) if not reason]
         left_out = [
             (entry.name, reason) for entry, reason in zip(files, reasons, strict=True) if reason
@@ -104,7 +96,7 @@ class Folder(Dataset):
             classes,
             mean,
             std,
-            _digest(side, classes, train, test, pixels),
+            _digest(wanted.image_size, classes, train, test, pixels),
             lost + layout.notes + _unseen(train, test),
         )
 

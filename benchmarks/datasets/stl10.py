@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.datasets.archive import ArchiveDataset, ArchiveFacts
-from benchmarks.datasets.base import ImageData, Report, Split, require_native_size, silent
+from benchmarks.datasets.base import ImageData, Report, Split, Wanted, silent
 from benchmarks.datasets.cache import Fill, fits_in_memory, open_images
 from benchmarks.datasets.download import verify
 from benchmarks.errors import DataProblem
@@ -76,6 +76,7 @@ class Stl10(ArchiveDataset):
     """
 
     name = "stl10"
+    image_size = IMAGE_SIZE
     description = "STL-10: 5,000 + 8,000 photos, 96x96, 10 classes, 100,000 unlabelled (2.6 GB)"
     default_recipe = "stl10"
     facts = STL10
@@ -104,27 +105,19 @@ class Stl10(ArchiveDataset):
         """The binary files: others have names that a user's own may have."""
         return self.files
 
-    def load(
-        self,
-        root: Path,
-        image_size: int | None = None,
-        split: str | None = None,
-        partial: bool = False,
-    ) -> ImageData:
+    def read(self, root: Path, wanted: Wanted) -> ImageData:
         """Read the official files, each checked by its size and MD5.
 
         `root` holds the official folder or archive, or is the official folder. An archive
         without its folder is unpacked once. unlabeled_X.bin is only needed where it is used.
         """
-        split = self.training_split(split)
-        self.refuse_partial(partial)
-        require_native_size(self.name, IMAGE_SIZE, image_size)
         folder = self.unpack(root)
         classes = self._classes(folder, root)
         self._folds(folder, root)
         labels = self._labels(folder, "train_y.bin", root)
         test_labels = self._labels(folder, "test_y.bin", root)
         notes: list[str] = []
+        split = wanted.split
         images = self._training_images(folder, split, root, notes.append)
         bank = Split(images[: len(labels)], labels)
         names = self.training_files[split]

@@ -23,7 +23,7 @@ from benchmarks.datasets.base import (
     ImageData,
     Report,
     Split,
-    resized_side,
+    Wanted,
     silent,
 )
 from benchmarks.datasets.cache import fits_in_memory, open_images
@@ -31,7 +31,6 @@ from benchmarks.datasets.download import md5_of
 from benchmarks.datasets.photos import RESIZE, decoder, shown, some
 from benchmarks.errors import DataProblem
 
-IMAGE_SIZE = 256
 FEWEST_CLASSES = 2
 """Of either part: in one class there is nothing to tell apart."""
 # Of ImageNet, for the networks that these data sets are usually begun with.
@@ -98,6 +97,8 @@ class UnseenClasses(ArchiveDataset):
     """
 
     unseen_classes = True
+    image_size = 256
+    resized = True
     default_recipe = "unseen"
     recalls: ClassVar[tuple[int, ...]] = RECALLS
     """How many neighbours count for recall in the published tables."""
@@ -116,25 +117,17 @@ class UnseenClasses(ArchiveDataset):
             DataProblem: one is missing or not in the official format.
         """
 
-    def load(
-        self,
-        root: Path,
-        image_size: int | None = None,
-        split: str | None = None,
-        partial: bool = False,
-    ) -> ImageData:
-        """Read the images that the lists name, resized once to 256 x 256 or `image_size`.
+    def read(self, root: Path, wanted: Wanted) -> ImageData:
+        """Read the images that the lists name, resized once to 256 x 256 or as wanted.
 
         `root` holds the official folder or archive, or is the official folder. An archive without
         its folder is unpacked once. Labels count the classes that are present, those for training
         first.
         """
-        self.training_split(split)
-        side = resized_side(IMAGE_SIZE, image_size)
         folder = self.unpack(root)
-        lists, note = self._listed(folder, root, partial)
+        lists, note = self._listed(folder, root, wanted.partial)
         digest = self._digest(folder, lists.photos)
-        images = self._images(folder, lists.photos, side, digest)
+        images = self._images(folder, lists.photos, wanted.image_size, digest)
         ids = np.array([photo.class_id for photo in lists.photos])
         present, labels = np.unique(ids, return_inverse=True)
         train = int((ids <= self.facts.train.classes).sum())

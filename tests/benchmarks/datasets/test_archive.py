@@ -27,7 +27,7 @@ class Words(ArchiveDataset):
     facts = FACTS
     landmarks = ("list.txt",)
 
-    def load(self, root, image_size=None, split=None, partial=False):
+    def read(self, root, wanted):
         raise NotImplementedError
 
     def fetch(self, root, report=silent):

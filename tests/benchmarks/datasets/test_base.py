@@ -13,8 +13,6 @@ from benchmarks.datasets.base import (
     Split,
     channel_statistics,
     default_root,
-    require_native_size,
-    resized_side,
 )
 from benchmarks.errors import UsageProblem
 
@@ -148,17 +146,7 @@ def test_constant_images_can_be_normalised():
     assert channel_statistics(IMAGES) == ((0.0,) * 3, (1 / 255,) * 3)
 
 
-def test_native_size_is_the_only_size():
-    require_native_size("toy", 8, None)
-    require_native_size("toy", 8, 8)
-    with pytest.raises(UsageProblem, match="8 x 8 pixels only; got image size 16"):
-        require_native_size("toy", 8, 16)
-
-
-def test_images_are_resized_to_no_less_than_eight_pixels():
-    assert (resized_side(32, None), resized_side(32, 8)) == (32, 8)
-    with pytest.raises(UsageProblem, match="Image size: expected at least 8 pixels, got 7"):
-        resized_side(32, 7)
+HERE = Path()
 
 
 class Toy(base.Dataset):
@@ -166,18 +154,42 @@ class Toy(base.Dataset):
     splits = ("small", "large")
     refused_splits: ClassVar = {"none": "it has no labels."}
 
-    def load(self, root, image_size=None, split=None, partial=False):
-        raise NotImplementedError
+    image_size = 16
+
+    def read(self, root, wanted):
+        return wanted
 
     def fetch(self, root, report=base.silent):
         raise NotImplementedError
+
+
+class Stretching(Toy):
+    image_size = 32
+    resized = True
+
+
+class Unseen(Toy):
+    unseen_classes = True
+
+
+def test_native_size_is_the_only_size():
+    assert Toy().load(HERE).image_size == 16
+    assert Toy().load(HERE, 16).image_size == 16
+    with pytest.raises(UsageProblem, match="16 x 16 pixels only; got image size 32"):
+        Toy().load(HERE, 32)
+
+
+def test_images_are_resized_to_no_less_than_eight_pixels():
+    assert [Stretching().load(HERE, side).image_size for side in (None, 8)] == [32, 8]
+    with pytest.raises(UsageProblem, match="Image size: expected at least 8 pixels, got 7"):
+        Stretching().load(HERE, 7)
 
 
 @pytest.mark.parametrize(
     ("split", "found"), [(None, "small"), ("small", "small"), ("large", "large")]
 )
 def test_the_first_split_is_the_default(split, found):
-    assert Toy().training_split(split) == found
+    assert Toy().load(HERE, split=split).split == found
 
 
 @pytest.mark.parametrize(
@@ -190,13 +202,14 @@ def test_the_first_split_is_the_default(split, found):
 )
 def test_other_splits_are_refused(split, words):
     with pytest.raises(UsageProblem, match=words):
-        Toy().training_split(split)
+        Toy().load(HERE, split=split)
 
 
 def test_a_data_set_has_no_partial_form_unless_it_says_so():
-    Toy().refuse_partial(False)
+    assert not Toy().load(HERE).partial
+    assert Unseen().load(HERE, partial=True).partial
     with pytest.raises(UsageProblem, match=r"'toy' has no partial form\. Leave --partial out"):
-        Toy().refuse_partial(True)
+        Toy().load(HERE, partial=True)
 
 
 @pytest.mark.parametrize("value", ["", "/data/images", "~/images"])
