@@ -142,7 +142,8 @@ def markdown(record: SpeedRecord) -> str:
         f"{record.environment.precision}; matrix peak {record.matrix_peak / 1e9:,.0f} GFLOP/s; "
         f"batches of {record.batch_size} images of {record.image_size} pixels. Rates are views a "
         "second, measured side by side in one process. Plain: torchvision's per-image transforms "
-        "in DataLoader workers, fp32, eager. Bare: the network's forward and backward pass alone.",
+        "in DataLoader workers, fp32, eager. Bare: the network's forward and backward pass alone. "
+        "Suite and bare take turns; the fastest turn of each counts.",
     ]
     for network in record.networks:
         rows = [row for row in record.training if row.backbone == network.backbone]
