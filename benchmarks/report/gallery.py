@@ -16,6 +16,7 @@ from benchmarks.report.layout import Chapter, Picture
 from benchmarks.report.plot_style import WIDTH
 from benchmarks.report.select import Comparison
 from benchmarks.report.svg import tidy
+from benchmarks.tables import KNN
 
 QUERIES = NEIGHBOURS = 8
 """At most so many are shown."""
@@ -128,14 +129,16 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
             words = f"gallery {comparison.dataset_name} {comparison.slug} {number} {group.method}"
             words += f" epoch {gallery.epoch}" if len(found) > 1 else ""
             pictures.append(_picture(gallery, caption, recipe_facts.slug(words)))
+    seen = comparison.headline == KNN
+    among = "images that the kNN classifier compares with" if seen else "other test images"
     return Chapter(
         title="Nearest neighbours",
         pictures=tuple(pictures),
         texts=(
-            "Left, queries from the test set; right of each, its nearest neighbours among the "
-            "images that the kNN classifier compares with, the nearest first. A solid green frame: "
-            "the query's class; a dashed red frame: another one. The queries are not chosen by how "
-            "well they do, and a few of them measure nothing.",
+            f"Left, queries from the test set; right of each, its nearest neighbours among the "
+            f"{among}, the nearest first. A solid green frame: the query's class; a dashed red "
+            "frame: another one. The queries are not chosen by how well they do, and a few of them "
+            "measure nothing.",
         ),
     )
 

@@ -165,6 +165,16 @@ def test_several_epochs_are_several_pictures(results):
         assert [s == gallery.RIGHT for s in strokes] == arrays["correct"].ravel().tolist()
 
 
+@pytest.mark.parametrize(
+    ("dataset", "among"),
+    [("cifar10", "images that the kNN classifier compares with"), ("cub200", "other test images")],
+)
+def test_it_says_what_the_neighbours_were_found_among(results, dataset, among):
+    add(results, made_up(), dataset=dataset)
+    (text,) = chapter_of(results).texts
+    assert f"its nearest neighbours among the {among}, the nearest first" in text
+
+
 def test_each_method_shows_its_first_seed(results):
     add(results, made_up(seed=1), seed=1)
     add(results, made_up(seed=0), seed=0)
