@@ -24,6 +24,7 @@ FREE = {
     "mom": [{"neighbours": 10, "alpha": 0.5, "pool": 5, "hardest": 20}, {"remine": 1}],
     "lifted": [{"margin": 0.5, "per_class": 8}],
     "triplet-semihard": [{"margin": 1.0, "per_class": 2}],
+    "metric-learning": [{"function": "NPairsLoss", "per_class": 2}, {"function": "SupConLoss"}],
 }
 
 

@@ -17,7 +17,7 @@ OWN = {
     "triplet",
     "triplet-hard",
 }
-LABELLED = {"lifted", "triplet-semihard"}
+LABELLED = {"lifted", "metric-learning", "triplet-semihard"}
 PLUGIN = """
 from methods import Method
 
