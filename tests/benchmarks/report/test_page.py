@@ -132,3 +132,13 @@ def test_a_table_of_many_figures_is_set_closer(results):
     html = page_of(results)
     assert '<table id="table-3-cub200" class="wide"' in html
     assert '<table id="table-1-paper" aria' in html
+
+
+def test_what_is_not_run_yet_is_folded_away_once_something_was_run(results):
+    words = "<summary>What of the paper has not been run yet, and how to run it</summary>"
+    empty = page.html(results.content())
+    assert f"<details open>\n{words}" in empty
+    results.add("nce", [80.0, 90.0], recipe="digits", dataset="digits")
+    begun = page.html(results.content())
+    assert f"<details>\n{words}" in begun
+    assert "Table 2 has not been run with the paper&#39;s recipe" in begun
