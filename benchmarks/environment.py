@@ -53,6 +53,11 @@ def _native_bf16(device: torch.device) -> bool:
     return any(getattr(torch.cpu, check, bool)() for check in checks)
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context that runs a network at a precision, "bf16" or "fp32"."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
 def describe(device: torch.device, precision: str, compiled: bool = False) -> Environment:
     """Return the facts that a record keeps about this machine and installation."""
     commit, dirty = _git()

@@ -9,9 +9,9 @@ import pandas as pd
 
 from benchmarks.attributes import attributes
 from benchmarks.datasets.base import ImageData, Split
+from benchmarks.evaluator import Embedded, Evaluator
 from benchmarks.galleries import gallery
 from benchmarks.recipes import Recipe
-from benchmarks.trainer import Embedded, Trainer
 from evaluation import similarities
 from evaluation.clustering import clustering_figures
 from evaluation.knn import knn_predict
@@ -44,9 +44,9 @@ class Judgement:
     gallery: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def judge(trainer: Trainer, embedded: Embedded, data: ImageData) -> Judgement:
+def judge(evaluator: Evaluator, embedded: Embedded, data: ImageData) -> Judgement:
     """Return what the embeddings are good for; figures that need labels only where there are."""
-    figures = label_free_figures(*trainer.embed_two_views(VIEWED_IMAGES))
+    figures = label_free_figures(*evaluator.embed_two_views(VIEWED_IMAGES))
     protocols = dict.fromkeys(figures, f"two-views-default-augmentation-{VIEWED_IMAGES}")
     bank, test = data.labelled_bank, data.test
     if embedded.test is None or test is None or bank.labels is None or test.labels is None:
@@ -64,16 +64,16 @@ def judge(trainer: Trainer, embedded: Embedded, data: ImageData) -> Judgement:
             figures |= {f"pooled_{name}": value for name, value in apart.items()}
             protocols |= {f"pooled_{name}": protocol for name, protocol in told.items()}
         return Judgement(figures, protocols, None, drawn)
-    classified, told = _classified(embedded, bank.labels, test.labels, trainer.recipe)
+    classified, told = _classified(embedded, bank.labels, test.labels, evaluator.recipe)
     figures |= classified
     protocols |= told
-    pooled = trainer.pooled_knn(embedded)
+    pooled = evaluator.pooled_knn(embedded)
     if pooled is not None:
         figures["pooled_knn"] = pooled
     return Judgement(
         figures,
         protocols,
-        _predictions(embedded.bank, bank.labels, queries, test.labels, trainer.recipe),
+        _predictions(embedded.bank, bank.labels, queries, test.labels, evaluator.recipe),
         drawn,
         gallery(embedded.bank, bank, queries, test, data),
     )

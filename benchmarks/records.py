@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmarks import tables
+from benchmarks.backbones.weights import WeightsFacts
 from benchmarks.errors import BenchError
 
 SCHEMA_VERSION = 1
@@ -77,6 +79,10 @@ class Final(_Part):
     figures: dict[str, float] = Field(default_factory=dict)
     """Side figures such as `memory_knn`, `pooled_knn` and the method's own."""
 
+    def value(self, name: str) -> float | None:
+        """Return `knn` or the side figure of this name, or None if it was not measured."""
+        return self.knn if name == tables.KNN.figure else self.figures.get(name)
+
 
 class Best(_Part):
     """The best epoch's headline: chosen on the test set, so shown beside, never instead.
@@ -87,15 +93,6 @@ class Best(_Part):
     epoch: int
     knn: float | None = None
     recall_at_1: float | None = None
-
-
-class Weights(_Part):
-    """The file of pre-trained weights that a run started from."""
-
-    file: str
-    sha256: str
-    published: bool
-    """Whether it is the very file that was published, by its digest."""
 
 
 class Environment(_Part):
@@ -136,7 +133,7 @@ class RunRecord(_Part):
     """Protocol of each metric, such as {"knn": "knn-200-0.1"}."""
     final: Final
     best: Best | None
-    weights: Weights | None = None
+    weights: WeightsFacts | None = None
     """None if the network started from random weights."""
     images_seen: int
     """Views of training images that passed through the network."""
@@ -148,10 +145,9 @@ class RunRecord(_Part):
     @property
     def headline(self) -> str:
         """What the last epoch reached, in words."""
-        if self.final.knn is not None:
-            return f"kNN {self.final.knn:.1f}"
-        recall = self.final.figures.get("recall_at_1") if self.dataset.unseen else None
-        return "no labels" if recall is None else f"R@1 {recall:.1f}"
+        metric = tables.headline(self.dataset.unseen)
+        value = self.final.value(metric.figure)
+        return "no labels" if value is None else f"{metric.published} {value:.1f}"
 
     @property
     def folder(self) -> str:

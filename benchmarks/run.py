@@ -4,7 +4,7 @@ import hashlib
 import json
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,19 +15,21 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks import checkpoints, records
+from benchmarks import checkpoints, records, tables
 from benchmarks.backbones import BACKBONES
 from benchmarks.backbones.weights import WeightsFile
 from benchmarks.datasets.base import ImageData, Split
 from benchmarks.environment import describe
 from benchmarks.errors import BenchError, RunFailed, UsageProblem
+from benchmarks.evaluator import Embedded, Stores
 from benchmarks.galleries import gallery_keeper
 from benchmarks.images import ImageStore
 from benchmarks.judgement import Judgement, judge
 from benchmarks.progress import Progress
 from benchmarks.recipes import Recipe
 from benchmarks.recipes.reader import asdict_recipe
-from benchmarks.trainer import Embedded, Stores, Trainer, derive_seed
+from benchmarks.seeds import derive_seed
+from benchmarks.trainer import Trainer
 from methods import Method
 
 TRACEBACK = "traceback.txt"
@@ -169,7 +171,7 @@ def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
 
     keep_gallery = gallery_keeper(folder, run.data, run.recipe, trainer.epochs)
     embedded = trainer.fit(history, save_epoch, place.deadline, keep_gallery)
-    judgement = judge(trainer, embedded, run.data)
+    judgement = judge(trainer.evaluator, embedded, run.data)
     records.write_epochs(folder, trainer.history)
     _write_arrays(folder, embedded, judgement, run.data)
     record = _make_record(run, trainer, judgement, environment, started)
@@ -263,7 +265,7 @@ def _make_record(
     last = history.iloc[-1]
     columns = {"epoch", "loss", "lr", "knn", "images_per_second", "images_seen", "train_seconds",
                "evaluate_seconds"}  # fmt: skip
-    headline = "recall_at_1" if run.data.unseen else "knn"
+    headline = tables.headline(run.data.unseen).figure
     figures = {k: float(v) for k, v in last.items() if k not in columns and np.isfinite(v)}
     figures |= {k: float(v) for k, v in judgement.figures.items() if np.isfinite(v)}
     if np.isfinite(last["loss"]):
@@ -298,7 +300,7 @@ def _make_record(
             figures=figures,
         ),
         best=best,
-        weights=records.Weights(**asdict(run.weights.facts)) if run.weights else None,
+        weights=run.weights.facts if run.weights else None,
         images_seen=int(last["images_seen"]),
         seconds=records.Seconds(
             train=float(last["train_seconds"]), evaluate=float(last["evaluate_seconds"])

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor, nn
 
 from benchmarks.errors import DataProblem
@@ -42,7 +44,7 @@ class Published:
         return f"Get {self.file} from {self.url} and give it with --weights FILE"
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class WeightsFacts:
     """What a record says of the weights that a run started from."""
 
@@ -94,7 +96,7 @@ def identify(path: Path, published: Published) -> WeightsFacts:
     if not path.is_file():
         raise DataProblem(f"weights {path}: no such file. {published.remedy}.")
     if path.suffix != Path(published.file).suffix:
-        return WeightsFacts(path.name, _digest(path, "sha256"), published=False)
+        return WeightsFacts(file=path.name, sha256=_digest(path, "sha256"), published=False)
     found = _digest(path, published.algorithm)
     if not found.startswith(published.digest):
         raise DataProblem(
@@ -102,7 +104,7 @@ def identify(path: Path, published: Published) -> WeightsFacts:
             f"({published.file}), found {found} ({path.stat().st_size:,} bytes). "
             f"{published.remedy}."
         )
-    return WeightsFacts(path.name, _digest(path, "sha256"), published=True)
+    return WeightsFacts(file=path.name, sha256=_digest(path, "sha256"), published=True)
 
 
 def load(network: nn.Module, path: Path, published: Published) -> WeightsFacts:

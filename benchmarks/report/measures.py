@@ -51,8 +51,7 @@ def value(record: RunRecord, metric: tables.Metric | None = None) -> float | Non
 
     Without a metric it is the headline's.
     """
-    metric = metric or headline(record)
-    return record.final.knn if metric == tables.KNN else record.final.figures.get(metric.figure)
+    return record.final.value((metric or headline(record)).figure)
 
 
 def best_value(record: RunRecord) -> float | None:

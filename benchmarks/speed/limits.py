@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.environment import autocast
 from benchmarks.speed.timing import seconds
 
 MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
@@ -41,9 +42,7 @@ class Bare:
 
     def __call__(self) -> None:
         """Pass once."""
-        with torch.autocast(
-            self.images.device.type, torch.bfloat16, enabled=self.precision == "bf16"
-        ):
+        with autocast(self.images.device, self.precision):
             embeddings = self.encoder(self.images)
         embeddings.float().sum().backward()
         self.encoder.zero_grad(set_to_none=True)

@@ -7,9 +7,9 @@ from sklearn.svm import LinearSVC
 
 from benchmarks.attributes import attributes
 from benchmarks.datasets.base import ImageData, Split
+from benchmarks.evaluator import Embedded
 from benchmarks.judgement import VIEWED_IMAGES, judge
 from benchmarks.recipes import Recipe
-from benchmarks.trainer import Embedded
 from evaluation.linear import cross_validated_c, linear_accuracy
 
 CLASSES = ("airplane", "bird", "cat")

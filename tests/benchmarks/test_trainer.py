@@ -5,15 +5,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from benchmarks import evaluator as evaluator_module
 from benchmarks import trainer as trainer_module
 from benchmarks.augment import Augmentation
 from benchmarks.datasets.base import Split
 from benchmarks.errors import OutOfTime, RunFailed, UsageProblem
+from benchmarks.evaluator import Stores
 from benchmarks.images import ImageStore
 from benchmarks.progress import PlainProgress
 from benchmarks.recipes import Recipe
+from benchmarks.seeds import derive_seed
 from benchmarks.stopwatch import Stopwatch
-from benchmarks.trainer import Stores, Trainer, derive_seed
+from benchmarks.trainer import Trainer
 from methods import Batch, Method
 
 CPU = torch.device("cpu")
@@ -125,7 +128,7 @@ def test_modes(stores):
 def test_evaluation_leaves_batch_statistics_alone(stores):
     trainer = make(stores)
     before = trainer.method.encoder.bn.running_mean.clone()
-    first, second = trainer.embed_images(), trainer.embed_images()
+    first, second = trainer.evaluator.embed_images(), trainer.evaluator.embed_images()
     assert torch.equal(trainer.method.encoder.bn.running_mean, before)
     assert np.array_equal(first.bank, second.bank)
     assert trainer.method.training
@@ -133,7 +136,7 @@ def test_evaluation_leaves_batch_statistics_alone(stores):
 
 def test_embed_all_is_in_the_order_of_the_index(stores):
     trainer = make(stores, epochs=1)
-    expected = trainer.embed_images().bank
+    expected = trainer.evaluator.embed_images().bank
     fit(trainer)
     assert np.allclose(trainer.method.embedded.numpy(), expected)
 
@@ -226,7 +229,7 @@ def test_pooled_features_come_with_the_last_embeddings(stores):
     head = trainer.method.encoder.head
     expected = F.normalize(head(torch.from_numpy(embedded.test_pooled)), dim=1)
     assert np.allclose(embedded.test, expected.detach().numpy(), atol=1e-5)
-    assert 0 <= trainer.pooled_knn(embedded) <= 100
+    assert 0 <= trainer.evaluator.pooled_knn(embedded) <= 100
 
 
 def test_a_bank_of_its_own_is_what_knn_compares_with(stores):
@@ -236,8 +239,8 @@ def test_a_bank_of_its_own_is_what_knn_compares_with(stores):
     trainer = make(Stores(unlabelled, stores.train, stores.test), epochs=1)
     embedded = trainer.fit(pd.DataFrame(), lambda history: None)
     assert np.isfinite(trainer.history["knn"]).all()
-    assert np.array_equal(embedded.bank, trainer.embed_images().bank)
-    alone = make(Stores(stores.train, stores.train, None)).embed_images()
+    assert np.array_equal(embedded.bank, trainer.evaluator.embed_images().bank)
+    alone = make(Stores(stores.train, stores.train, None)).evaluator.embed_images()
     assert embedded.bank.shape == alone.bank.shape
 
 
@@ -255,8 +258,8 @@ def test_a_deadline_stops_between_epochs_and_loses_nothing(stores):
 
 def test_two_views_are_drawn_anew_the_same_for_every_recipe(stores):
     plain = Augmentation().without("crop", "jitter", "grayscale", "flip")
-    first, second = make(stores).embed_two_views(8)
-    other, _ = make(stores, augmentation=plain).embed_two_views(8)
+    first, second = make(stores).evaluator.embed_two_views(8)
+    other, _ = make(stores, augmentation=plain).evaluator.embed_two_views(8)
     assert first.shape == second.shape == (7, 4)  # every third of 20
     assert not np.allclose(first, second)
     assert np.array_equal(first, other)
@@ -307,7 +310,7 @@ def test_by_one_coin_an_epoch_the_second_view_is_of_the_nearest_neighbour(stores
     method = Onlooker(Encoder(), 50)
     still = Augmentation().without("crop", "jitter", "grayscale", "flip")
     trainer = make(stores, method, epochs=2, partners="neighbour", augmentation=still, lr=1e-12)
-    _, pooled = trainer._embed_store(trainer.images.train, pooled=True)
+    _, pooled = trainer.evaluator._embed_store(trainer.images.train, pooled=True)
     rows = pooled.astype(np.float64)
     cosines = rows @ rows.T / np.outer(*[np.linalg.norm(rows, axis=1)] * 2)
     np.fill_diagonal(cosines, -np.inf)
@@ -347,14 +350,14 @@ def test_views_and_test_images_are_cropped(stores):
     with torch.no_grad():
         method.eval()
         expected = method.embed(next(stores.test.batches(20, 6)))
-    assert np.allclose(trainer.embed_images().test, expected, atol=1e-6)
-    assert trainer.embed_two_views(20)[0].shape == (20, 4)
+    assert np.allclose(trainer.evaluator.embed_images().test, expected, atol=1e-6)
+    assert trainer.evaluator.embed_two_views(20)[0].shape == (20, 4)
 
 
 def test_fewer_large_images_are_embedded_at_a_time(stores, monkeypatch):
-    monkeypatch.setattr(trainer_module, "EVALUATION_PIXELS", 7 * 8 * 8)
+    monkeypatch.setattr(evaluator_module, "EVALUATION_PIXELS", 7 * 8 * 8)
     trainer = make(stores)
     sizes = []
     trainer.method.encoder.register_forward_hook(lambda *args: sizes.append(len(args[2])))
-    trainer.embed_images()
+    trainer.evaluator.embed_images()
     assert sizes == [7] * 7 + [1] + [7, 7, 6]
