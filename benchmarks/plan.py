@@ -127,10 +127,10 @@ def make_plan(
     def run_of(choice: Choice) -> Run:
         recipe_changed = {**settings.get(RECIPE, {}), **choice.recipe}
         used = resolve_recipe(recipe, recipe_changed)
-        start(used.backbone)  # before hours of decoding images
+        beginning = start(used.backbone)  # before hours of decoding images
         data = images(used.image_size, choice.split, used.train_images)
         run = _make_run(choice, data, used, recipe_changed, settings, precision)
-        return replace(run, weights=start(used.backbone))
+        return replace(run, weights=beginning)
 
     first = list(map(run_of, choices))
     plan: dict[str, Run] = {}

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichBars
 
-HEADLINES = {"knn": "kNN", "recall_at_1": "R@1"}
+from benchmarks import tables
+
+HEADLINES = {metric.figure: metric.published for metric in (tables.KNN, tables.RECALL_AT_1)}
 """What an epoch's figures are shown of, and its name."""
 
 

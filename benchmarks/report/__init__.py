@@ -1,7 +1,7 @@
 """From the records of finished runs to tables, plots and one page; trains nothing."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -59,8 +59,9 @@ def write_report(
     runs = read_all(results, note)
     content = build(runs, read_failures(results, note), problems, results)
     folder, files = results / "report", _files(content, formats)
-    stale = _stale(folder, files, formats)
-    listed = "".join(f"{name}\n" for name in sorted({*files, *_listed(folder)} - stale))
+    earlier = _earlier(folder)
+    stale = _stale(earlier - files.keys(), formats)
+    listed = "".join(f"{name}\n" for name in sorted((earlier | files.keys()) - stale))
     for name, text in {**files, WRITTEN: listed}.items():
         with atomic_path(folder / name) as part:
             part.write_text(text, encoding="utf-8")
@@ -69,22 +70,22 @@ def write_report(
     return [folder / name for name in files]
 
 
-def _listed(folder: Path) -> list[str]:
+def _earlier(folder: Path) -> set[str]:
     """Return the names of the files that earlier reports wrote; none if that is not known."""
     try:
-        return (folder / WRITTEN).read_text(encoding="utf-8").splitlines()
+        names = (folder / WRITTEN).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        return []
+        return set()
+    # A name is a report's own only without a folder in it, whatever the list says.
+    return {name for name in names if Path(name).name == name}
 
 
-def _stale(folder: Path, files: Mapping[str, str], formats: Sequence[str]) -> set[str]:
-    """Return which files of earlier reports, in the formats of this one, it does not have."""
+def _stale(gone: set[str], formats: Sequence[str]) -> set[str]:
+    """Return which of the files that a report no longer has are in the formats it is written in."""
     suffixes = {f".{name}" for name in formats}
     if {"html", "md"} & set(formats):
         suffixes.add(".svg")
-    # A name is a report's own only without a folder in it, whatever the list says.
-    named = {name for name in _listed(folder) if Path(name).name == name}
-    return {name for name in named - files.keys() if Path(name).suffix in suffixes}
+    return {name for name in gone if Path(name).suffix in suffixes}
 
 
 def _files(content: Content, formats: Sequence[str]) -> dict[str, str]:
