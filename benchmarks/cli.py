@@ -205,7 +205,7 @@ def speed(
     from benchmarks import speed as speeds
     from benchmarks.environment import choose_device, choose_precision
 
-    where = choose_device(device)
+    where = choose_device(device, lambda text: click.echo(text, err=True))
     settings = speeds.Settings(
         methods=_words(methods),
         backbones=_words(backbones),
