@@ -50,6 +50,14 @@ def _reports_problems(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt:
             click.echo("\nInterrupted; the same command goes on from the last epoch.", err=True)
             sys.exit(INTERRUPTED)
+        except Exception as error:
+            from benchmarks.memory_errors import out_of_memory  # loads torch, at need
+
+            message = out_of_memory(error)
+            if message is None:
+                raise
+            click.echo(f"Error: {message}", err=True)
+            sys.exit(1)
 
     return wrapped
 

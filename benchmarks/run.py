@@ -25,6 +25,7 @@ from benchmarks.evaluator import Embedded, Stores
 from benchmarks.galleries import gallery_keeper
 from benchmarks.images import ImageStore
 from benchmarks.judgement import Judgement, judge
+from benchmarks.memory_errors import out_of_memory
 from benchmarks.progress import Progress
 from benchmarks.recipes import Recipe
 from benchmarks.recipes.reader import asdict_recipe
@@ -135,11 +136,10 @@ def carry_out(run: Run, place: Workplace) -> records.RunRecord:
         if isinstance(error, RunFailed):
             _write_failure(run, folder, str(error))
         raise
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        message = "out of memory; set a smaller batch with --set recipe.batch_size=N"
-        _write_failure(run, folder, message)
-        raise RunFailed(message) from error
     except Exception as error:  # a method's own mistake stops this run, not the others
+        if message := out_of_memory(error):
+            _write_failure(run, folder, message)
+            raise RunFailed(message) from error
         where = traceback.extract_tb(error.__traceback__)[-1]
         message = (
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
