@@ -65,7 +65,7 @@ def workplace(results: Path, said: list[str] | None = None) -> Workplace:
 def outcome_of(folder: Path) -> tuple[dict, dict, dict]:
     """Everything of a finished run that must not depend on what happened on the way."""
     record = json.loads((folder / records.RECORD).read_text())
-    for name in ("seconds", "started", "finished", "environment"):
+    for name in ("seconds", "started", "finished", "environment", "slices"):
         record.pop(name)
     content = torch.load(folder / records.CHECKPOINT, weights_only=True)
     state = {**content["method"]}
