@@ -76,7 +76,7 @@ class Trainer:
         self.epochs = method.epochs(recipe.epochs)
         if self.epochs and method.views * len(images.train) == 1:
             raise UsageProblem(
-                f"{method.name}: expected at least 2 training images, as one view of one image has "
+                "expected at least 2 training images, as one view of one image has "
                 "no batch statistics, found 1; give more images"
             )
         self.optimizer = self._build_optimizer() if self.epochs else None
@@ -211,7 +211,7 @@ class Trainer:
             return
         self._joined_logged = True
         self.progress.note(
-            f"{self.method.name}: the last batch of an epoch has {len(batches[-1])} images, as the "
+            f"the last batch of an epoch has {len(batches[-1])} images, as the "
             "one image that is left over has no batch statistics of its own"
         )
 
