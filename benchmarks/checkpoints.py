@@ -1,6 +1,6 @@
 """Saving a run after each epoch and going on from there: tensors only, written atomically."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks.errors import BenchError
 from benchmarks.records import CHECKPOINT, atomic_path
+from benchmarks.slices import Slice, from_tensor, to_tensor
 from methods import Method
 
 
@@ -30,6 +31,8 @@ class Checkpoint:
     optimizer: Mapping[int, Mapping[str, Tensor]]
     history: pd.DataFrame
     """The rows of epochs.parquet so far."""
+    slices: tuple[Slice, ...] = ()
+    """The processes that trained them; empty in checkpoints of older versions."""
 
 
 def save(
@@ -38,6 +41,7 @@ def save(
     method: Method,
     optimizer: torch.optim.Optimizer | None,
     history: pd.DataFrame,
+    slices: Sequence[Slice] = (),
 ) -> None:
     """Write checkpoint.pt; the epoch is that of the last row of `history`."""
     state = optimizer.state_dict()["state"] if optimizer else {}
@@ -52,6 +56,7 @@ def save(
             column: torch.from_numpy(history[column].to_numpy("float64", copy=True))
             for column in history
         },
+        "slices": to_tensor(slices),
     }
     with atomic_path(folder / CHECKPOINT) as part:
         torch.save(content, part)
@@ -73,7 +78,11 @@ def load(folder: Path, key: str, device: torch.device) -> Checkpoint | None:
         history["epoch"] = history["epoch"].astype("int64")
         history["images_seen"] = history["images_seen"].astype("int64")
         checkpoint = Checkpoint(
-            int(history["epoch"].iloc[-1]), content["method"], content["optimizer"], history
+            int(history["epoch"].iloc[-1]),
+            content["method"],
+            content["optimizer"],
+            history,
+            from_tensor(content["slices"]) if "slices" in content else (),
         )
     except Exception as error:  # torch.load fails in many ways on a cut or foreign file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

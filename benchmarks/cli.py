@@ -50,6 +50,14 @@ def _reports_problems(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt:
             click.echo("\nInterrupted; the same command goes on from the last epoch.", err=True)
             sys.exit(INTERRUPTED)
+        except Exception as error:
+            from benchmarks.memory_errors import out_of_memory  # loads torch, at need
+
+            message = out_of_memory(error)
+            if message is None:
+                raise
+            click.echo(f"Error: {message}", err=True)
+            sys.exit(1)
 
     return wrapped
 
@@ -205,7 +213,7 @@ def speed(
     from benchmarks import speed as speeds
     from benchmarks.environment import choose_device, choose_precision
 
-    where = choose_device(device)
+    where = choose_device(device, lambda text: click.echo(text, err=True))
     settings = speeds.Settings(
         methods=_words(methods),
         backbones=_words(backbones),

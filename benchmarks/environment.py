@@ -2,6 +2,9 @@
 
 import platform
 import subprocess
+import sys
+import warnings
+from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -11,32 +14,99 @@ import torch
 from benchmarks import __version__
 from benchmarks.errors import UsageProblem
 from benchmarks.records import Environment
+from benchmarks.slices import Slice
 
 PACKAGES = ("torch", "torchvision", "faiss-gpu", "faiss-cpu", "numpy", "scikit-learn")
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; "auto" takes a GPU if there is one.
+EXPECTED_DEVICE = "expected auto, cpu, cuda or cuda:N"
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def choose_device(name: str = "auto", log: Callable[[str], None] = _to_stderr) -> torch.device:
+    """Return the device of that name; "auto" takes a GPU if there is one that works.
+
+    A GPU has its index, as the tensors on it have: `cuda` and `cuda:0` are not equal in torch.
+
+    Args:
+        name: auto, cpu, cuda or cuda:N.
+        log: takes a line if there is a GPU or a driver that "auto" cannot use.
 
     Raises:
-        UsageProblem: if the name is malformed or the device is not there.
+        UsageProblem: if the name is malformed, or the device is not there or does not work.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return _best_device(log)
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageProblem(
-            f"--device: expected auto, cpu, cuda or cuda:N, found {name!r}"
-        ) from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageProblem(
-            f"--device: {name} is not here, found {torch.cuda.device_count()} CUDA devices; "
-            "use --device cpu"
-        )
-    if device.type not in ("cpu", "cuda"):
-        raise UsageProblem(f"--device: expected auto, cpu, cuda or cuda:N, found {name!r}")
+    except (RuntimeError, OverflowError, TypeError) as error:
+        raise UsageProblem(f"--device: {EXPECTED_DEVICE}, found {name!r}") from error
+    if device.type == "cpu" and not device.index:
+        return torch.device("cpu")
+    if device.type != "cuda":
+        raise UsageProblem(f"--device: {EXPECTED_DEVICE}, found {name!r}")
+    try:
+        return _working_gpu(device.index)
+    except _NoGpu as error:
+        raise UsageProblem(f"--device: {name} cannot be used: {error}; use --device cpu") from error
+
+
+class _NoGpu(Exception):
+    """Why a CUDA device cannot be used, in one line."""
+
+
+def _best_device(log: Callable[[str], None]) -> torch.device:
+    try:
+        return _working_gpu(None) if _gpu_count() else torch.device("cpu")
+    except _NoGpu as error:
+        log(f"no GPU is used: {error}; the runs are made on the processor")
+        return torch.device("cpu")
+
+
+def _working_gpu(index: int | None) -> torch.device:
+    """Return the CUDA device, the current one if `index` is None, after a first computation on it.
+
+    Raises:
+        _NoGpu: if it is not there, or torch cannot compute on it.
+    """
+    count = _gpu_count()
+    if (index or 0) >= count:
+        built = "" if torch.version.cuda or torch.version.hip else " and a torch without CUDA"
+        raise _NoGpu(f"found {count} CUDA device{'s' * (count != 1)}{built}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong is raised
+            chosen = torch.cuda.current_device() if index is None else index
+            device = torch.device("cuda", chosen)
+            torch.ones(1, device=device).add(1).item()
+    except (RuntimeError, AssertionError) as error:
+        raise _NoGpu(_first_line(error)) from error
     return device
+
+
+def _gpu_count() -> int:
+    """Return the number of CUDA devices.
+
+    Raises:
+        _NoGpu: if the driver is broken, which torch says by a warning or by an error.
+    """
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        try:
+            count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        except (RuntimeError, AssertionError) as error:
+            raise _NoGpu(_first_line(error)) from error
+    if count == 0 and seen:
+        raise _NoGpu(_first_line(seen[-1].message))
+    return count
+
+
+def _first_line(problem: object) -> str:
+    lines = str(problem).split("(Triggered internally")[0].strip().splitlines()
+    return lines[0].rstrip(" .") if lines else type(problem).__name__
 
 
 def choose_precision(name: str, device: torch.device) -> str:
@@ -71,6 +141,21 @@ def describe(device: torch.device, precision: str, compiled: bool = False) -> En
         packages=_versions(),
         git_commit=commit,
         git_dirty=dirty,
+    )
+
+
+def slice_of(environment: Environment) -> Slice:
+    """Return the conditions that a slice of a run keeps, yet without epochs."""
+    return Slice(
+        first_epoch=None,
+        last_epoch=None,
+        device=environment.device,
+        platform=environment.platform,
+        threads=environment.threads,
+        precision=environment.precision,
+        compiled=environment.compiled,
+        torch=environment.packages.get("torch", torch.__version__),
+        seconds=0.0,
     )
 
 

@@ -41,21 +41,23 @@ class ImageStore:
     ) -> None:
         self.labels = split.labels
         self.device = device
+        self.on_device = False
         self.mean, self.std = mean, std
         self.on_disk = isinstance(split.images, np.memmap)
         if self.on_disk:
             self.images = _mapped(split.images).permute(0, 3, 1, 2)
             return
         images = torch.from_numpy(np.ascontiguousarray(split.images.transpose(0, 3, 1, 2)))
-        self.images = images.to(device) if _fits(images, device) else images.pin_memory()
+        self.on_device = _fits(images, device)
+        self.images = images.to(device) if self.on_device else images.pin_memory()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def gather(self, index: Tensor) -> Tensor:
         """Return the (b, 3, h, w) uint8 images at (b,) `index`, on the training device."""
-        if self.images.device == self.device and not self.on_disk:
-            return self.images[index]
+        if self.on_device:  # devices are not compared: "cuda" is not equal to "cuda:0" in torch
+            return self.images[index.to(self.images.device)]
         return self._fetched(index.cpu()).to(self.device, non_blocking=True)
 
     def stream(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from benchmarks import tables
 from benchmarks.backbones.weights import WeightsFacts
 from benchmarks.errors import BenchError
+from benchmarks.slices import Slice
 
 SCHEMA_VERSION = 1
 RECORD, EPOCHS, CHECKPOINT, EMBEDDINGS, FAILED = (
@@ -139,6 +140,9 @@ class RunRecord(_Part):
     """Views of training images that passed through the network."""
     seconds: Seconds
     environment: Environment
+    """Of the process that wrote the record; `slices` has those of all."""
+    slices: tuple[Slice, ...] = ()
+    """Every process that worked on the run, in order; empty in records of older versions."""
     started: str
     finished: str
 

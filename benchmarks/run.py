@@ -3,7 +3,7 @@
 import hashlib
 import json
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -19,16 +19,18 @@ from benchmarks import checkpoints, records, tables
 from benchmarks.backbones import BACKBONES
 from benchmarks.backbones.weights import WeightsFile
 from benchmarks.datasets.base import ImageData, Split
-from benchmarks.environment import describe
+from benchmarks.environment import describe, slice_of
 from benchmarks.errors import BenchError, RunFailed, UsageProblem
 from benchmarks.evaluator import Embedded, Stores
 from benchmarks.galleries import gallery_keeper
 from benchmarks.images import ImageStore
 from benchmarks.judgement import Judgement, judge
+from benchmarks.memory_errors import out_of_memory
 from benchmarks.progress import Progress
 from benchmarks.recipes import Recipe
 from benchmarks.recipes.reader import asdict_recipe
 from benchmarks.seeds import derive_seed
+from benchmarks.slices import Slice, SliceLog
 from benchmarks.trainer import Trainer
 from methods import Method
 
@@ -134,11 +136,10 @@ def carry_out(run: Run, place: Workplace) -> records.RunRecord:
         if isinstance(error, RunFailed):
             _write_failure(run, folder, str(error))
         raise
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        message = "out of memory; set a smaller batch with --set recipe.batch_size=N"
-        _write_failure(run, folder, message)
-        raise RunFailed(message) from error
     except Exception as error:  # a method's own mistake stops this run, not the others
+        if message := out_of_memory(error):
+            _write_failure(run, folder, message)
+            raise RunFailed(message) from error
         where = traceback.extract_tb(error.__traceback__)[-1]
         message = (
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
@@ -156,17 +157,22 @@ def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
     started, environment = datetime.now(UTC), describe(place.device, run.precision, place.compiled)
     checkpoint = _load_checkpoint(run, place, folder)
     trainer = build_trainer(run, place)
-    history = pd.DataFrame()
+    history, earlier = pd.DataFrame(), tuple[Slice, ...]()
     if checkpoint is not None:
         try:
             checkpoints.restore(checkpoint, trainer.method, trainer.optimizer)
-            history = checkpoint.history
+            history, earlier = checkpoint.history, checkpoint.slices
         except checkpoints.DamagedCheckpoint as error:
             _set_checkpoint_aside(folder, error, place.progress)
             trainer = build_trainer(run, place)
 
+    slices = SliceLog(earlier, slice_of(environment), history)
+    if slices.change:
+        place.progress.note(f"{run.title}: {slices.change}")
+
     def save_epoch(history: pd.DataFrame) -> None:
-        checkpoints.save(folder, run.key, trainer.method, trainer.optimizer, history)
+        made = slices.until(history)
+        checkpoints.save(folder, run.key, trainer.method, trainer.optimizer, history, made)
         records.write_epochs(folder, history)
 
     keep_gallery = gallery_keeper(folder, run.data, run.recipe, trainer.epochs)
@@ -174,7 +180,8 @@ def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
     judgement = judge(trainer.evaluator, embedded, run.data)
     records.write_epochs(folder, trainer.history)
     _write_arrays(folder, embedded, judgement, run.data)
-    record = _make_record(run, trainer, judgement, environment, started)
+    made = slices.until(trainer.history)
+    record = _make_record(run, trainer, judgement, environment, made, started)
     records.write_record(folder, record)
     return record
 
@@ -259,6 +266,7 @@ def _make_record(
     trainer: Trainer,
     judgement: Judgement,
     environment: records.Environment,
+    slices: Sequence[Slice],
     started: datetime,
 ) -> records.RunRecord:
     history = trainer.history
@@ -306,6 +314,7 @@ def _make_record(
             train=float(last["train_seconds"]), evaluate=float(last["evaluate_seconds"])
         ),
         environment=environment,
+        slices=tuple(slices),
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

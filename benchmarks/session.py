@@ -64,14 +64,15 @@ def run_request(request: Request) -> Outcome:
         settings.setdefault(RECIPE, {})["epochs"] = request.epochs
     dataset, recipe = _images_and_recipe(request)
     choices = choose(request.methods, request.tables, request.split)
-    device = choose_device(request.device)
+    notes: list[str] = []
+    device = choose_device(request.device, notes.append)
     if device.type == "cpu":
         keep_freed_memory()
     precision = choose_precision(request.precision, device)
     load = partial(dataset.load, _data_root(dataset, request.data), partial=request.partial)
     runs = make_plan(choices, load, recipe, request.seeds, settings, precision, request.weights)
     with make_progress(len(runs)) as progress:
-        for note in dict.fromkeys(note for run in runs for note in run.data.notes):
+        for note in dict.fromkeys([*notes, *(note for run in runs for note in run.data.notes)]):
             progress.note(note)
         place = Workplace(request.results, device, progress, deadline, request.compiled)
         return carry_out_all(runs, place)

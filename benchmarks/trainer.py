@@ -74,8 +74,14 @@ class Trainer:
         self.images, self.stopwatch = images, stopwatch or Stopwatch()
         self.device, self.precision = device, precision
         self.epochs = method.epochs(recipe.epochs)
+        if self.epochs and method.views * len(images.train) == 1:
+            raise UsageProblem(
+                "expected at least 2 training images, as one view of one image has "
+                "no batch statistics, found 1; give more images"
+            )
         self.optimizer = self._build_optimizer() if self.epochs else None
         self.history = pd.DataFrame()
+        self._joined_logged = False
         self.evaluator = Evaluator(method, recipe, images, seed, device, precision, compiled)
 
     def _build_optimizer(self) -> torch.optim.Optimizer | None:
@@ -148,6 +154,7 @@ class Trainer:
         self.progress.epoch_started(epoch + 1, self.epochs, len(batches))
 
         clock.lap("start of epoch")
+        self._log_joined(batches)
         shown = self._shown(batches, epoch)
         for step, (index, images) in enumerate(zip(batches, shown, strict=True)):
             clock.lap("sampling")
@@ -193,7 +200,20 @@ class Trainer:
         batches = list(torch.split(order.to(self.device), self.recipe.batch_size))
         if self.method.drop_last and len(batches[-1]) < self.recipe.batch_size:
             batches.pop()
+        if len(batches) > 1 and len(batches[-1]) == 1:  # one image has no batch statistics
+            last = batches.pop()
+            batches[-1] = torch.cat([batches[-1], last])
         return batches
+
+    def _log_joined(self, batches: list[Tensor]) -> None:
+        """Say once in what the last batch of an epoch is larger than the recipe's."""
+        if self._joined_logged or len(batches[-1]) <= self.recipe.batch_size:
+            return
+        self._joined_logged = True
+        self.progress.note(
+            f"the last batch of an epoch has {len(batches[-1])} images, as the "
+            "one image that is left over has no batch statistics of its own"
+        )
 
     def _shown(self, batches: list[Tensor], epoch: int) -> Iterator[Tensor]:
         """Yield the (views * b, 3, h, w) images of which each batch shows a view, view by view."""

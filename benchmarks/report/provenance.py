@@ -7,6 +7,7 @@ from datetime import timedelta
 from benchmarks.records import DatasetFacts, Environment, RunRecord
 from benchmarks.report import recipe_facts
 from benchmarks.report.select import Comparison
+from benchmarks.slices import Slice
 
 COMMIT_LENGTH = 10
 _AS_ONE = {"device": "devices", "code": "versions of the suite", "packages": "package versions"}
@@ -29,7 +30,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("Seeds", ", ".join(map(str, sorted({r.seed for r in records})))),
         ("Protocols", _protocols(records)),
         *([("Weights", weights)] if (weights := _weights(records)) else []),
-        ("Device", _distinct(records, lambda r: device(r.environment))),
+        ("Device", "; ".join(dict.fromkeys(name for r in records for name in devices(r)))),
         ("Precision", _distinct(records, lambda r: r.environment.precision)),
         ("Python", _distinct(records, lambda r: r.environment.python)),
         ("Packages", _packages(records)),
@@ -69,9 +70,10 @@ def _weights(records: Iterable[RunRecord]) -> str:
 
 def differences(comparison: Comparison) -> str:
     """Say in what the runs of a comparison differ although they are shown together, or ""."""
-    environments = [run.record.environment for run in comparison.runs]
+    records = [run.record for run in comparison.runs]
+    environments = [record.environment for record in records]
     values: dict[str, set[str]] = {
-        "device": {device(e) for e in environments},
+        "device": {name for record in records for name in devices(record)},
         "precision": {e.precision for e in environments},
         "packages": {str(sorted(e.packages.items())) for e in environments},
         "code": {code(e) for e in environments},
@@ -83,7 +85,12 @@ def differences(comparison: Comparison) -> str:
     return f"The runs of this comparison differ in {', '.join(several)}; see below.{seconds}"
 
 
-def device(environment: Environment) -> str:
+def devices(record: RunRecord) -> list[str]:
+    """Return `device` of every slice of a run, without repeats; more than one if it moved."""
+    return list(dict.fromkeys(map(device, record.slices or [record.environment])))
+
+
+def device(environment: Environment | Slice) -> str:
     """Return the device's name, the threads where the processor computes, and if compiled."""
     compiled = ", compiled" if environment.compiled else ""
     threads = f"{environment.threads} thread{'s' * (environment.threads > 1)}"

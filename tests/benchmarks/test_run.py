@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks import datasets, records
-from benchmarks.errors import RunFailed
+from benchmarks.errors import OutOfTime, RunFailed
 from benchmarks.plan import choose, make_plan
 from benchmarks.progress import PlainProgress
 from benchmarks.recipes import read
@@ -65,7 +66,7 @@ def workplace(results: Path, said: list[str] | None = None) -> Workplace:
 def outcome_of(folder: Path) -> tuple[dict, dict, dict]:
     """Everything of a finished run that must not depend on what happened on the way."""
     record = json.loads((folder / records.RECORD).read_text())
-    for name in ("seconds", "started", "finished", "environment"):
+    for name in ("seconds", "started", "finished", "environment", "slices"):
         record.pop(name)
     content = torch.load(folder / records.CHECKPOINT, weights_only=True)
     state = {**content["method"]}
@@ -207,3 +208,85 @@ def test_mistake_in_a_method_is_one_line_with_the_traceback_on_disk(tiny_recipe,
     ):
         carry_out(run, place)
     assert "views[2]" in (place.folder(run) / "traceback.txt").read_text()
+
+
+def interrupted(run: Run, results: Path, said: list[str] | None = None) -> Path:
+    """Stop a run after its next epoch; return its folder."""
+    place = replace(workplace(results, said), deadline=0.0)
+    with pytest.raises(OutOfTime):
+        carry_out(run, place)
+    return place.folder(run)
+
+
+def test_going_on_under_the_same_conditions_gives_the_same_bits_without_a_word(
+    tiny_recipe, tmp_path
+):
+    run, said = plan_one(tiny_recipe, "mom"), []
+    folder = interrupted(run, tmp_path / "resumed")
+    record = carry_out(run, workplace(tmp_path / "resumed", said))
+    assert not any("resumed" in line for line in said)
+    assert [(part.first_epoch, part.last_epoch) for part in record.slices] == [(1, 1), (2, 3)]
+    seconds = sum(part.seconds for part in record.slices)
+    assert seconds == pytest.approx(record.seconds.train + record.seconds.evaluate, abs=0.01)
+    carry_out(run, workplace(tmp_path / "whole"))
+    assert_same_bits(folder, workplace(tmp_path / "whole").folder(run))
+
+
+def test_going_on_with_other_threads_is_said_and_the_record_lists_both(tiny_recipe, tmp_path):
+    run, said = plan_one(tiny_recipe, "nce"), []
+    interrupted(run, tmp_path)
+    torch.set_num_threads(2)
+    interrupted(run, tmp_path, said)
+    torch.set_num_threads(1)
+    record = carry_out(run, workplace(tmp_path, said))
+    told = [line for line in said if "under other conditions" in line]
+    assert ["threads 1, now 2" in line for line in told] == [True, False]
+    assert "threads 2, now 1" in told[1]
+    found = [(part.first_epoch, part.last_epoch, part.threads) for part in record.slices]
+    assert found == [(1, 1, 1), (2, 2, 2), (3, 3, 1)]
+    assert records.read_record(workplace(tmp_path).folder(run)) == record
+
+
+def test_a_checkpoint_without_slices_goes_on(tiny_recipe, tmp_path):
+    run, said = plan_one(tiny_recipe, "nce"), []
+    path = interrupted(run, tmp_path) / records.CHECKPOINT
+    content = torch.load(path, weights_only=True)
+    del content["slices"]  # as older versions wrote it
+    torch.save(content, path)
+    record = carry_out(run, workplace(tmp_path, said))
+    assert any("does not say with which device" in line for line in said)
+    assert [(part.first_epoch, part.last_epoch) for part in record.slices] == [(2, 3)]
+
+
+def test_a_record_without_slices_is_read(tiny_recipe, tmp_path):
+    run = plan_one(tiny_recipe, "random-cnn")
+    carry_out(run, workplace(tmp_path))
+    path = workplace(tmp_path).folder(run) / records.RECORD
+    content = json.loads(path.read_text())
+    del content["slices"]
+    path.write_text(json.dumps(content))
+    assert records.read_record(path.parent).slices == ()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 3.00 GiB for an array"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 3 bytes."),
+    ],
+)
+def test_memory_that_is_not_enough_is_one_line_without_a_traceback(
+    error, tiny_recipe, tmp_path, monkeypatch
+):
+    run = plan_one(tiny_recipe, "invaspread")
+
+    def loss(self, batch):
+        raise error
+
+    monkeypatch.setattr(run.method, "loss", loss)
+    with pytest.raises(RunFailed, match=r"memory: 3.* were asked for at once; set a smaller batch"):
+        carry_out(run, workplace(tmp_path))
+    folder = workplace(tmp_path).folder(run)
+    assert "memory" in json.loads((folder / records.FAILED).read_text())["message"]
+    assert not (folder / "traceback.txt").exists()

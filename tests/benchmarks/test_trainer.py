@@ -361,3 +361,27 @@ def test_fewer_large_images_are_embedded_at_a_time(stores, monkeypatch):
     trainer.method.encoder.register_forward_hook(lambda *args: sizes.append(len(args[2])))
     trainer.evaluator.embed_images()
     assert sizes == [7] * 7 + [1] + [7, 7, 6]
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(49, [50]), (7, [7] * 6 + [8]), (16, [16] * 3 + [2])])
+def test_a_single_image_left_over_joins_the_last_batch_and_is_said_once(stores, size, sizes):
+    method = Probe(Encoder(), 50, views=1)
+    method.__dict__["drop_last"] = False
+    trainer = make(stores, method, batch_size=size, epochs=2)
+    lines: list[str] = []
+    trainer.progress.note = lines.append
+    history = fit(trainer)
+    assert [len(index) for index in method.seen] == sizes * 2
+    assert history["images_seen"].tolist() == [50, 100]
+    assert len(lines) == (sizes[-1] > size)
+    assert all(f"{sizes[-1]} images" in line for line in lines)
+
+
+def test_a_single_view_of_a_single_image_is_refused_before_training(stores):
+    single = ImageStore(
+        Split(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1, int)), CPU, (0.5,) * 3, (0.2,) * 3
+    )
+    method = Probe(Encoder(), 1, views=1)
+    method.__dict__["drop_last"] = False
+    with pytest.raises(UsageProblem, match="at least 2 training images"):
+        make(Stores(single, single, stores.test), method)

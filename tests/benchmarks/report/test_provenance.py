@@ -1,5 +1,6 @@
 import pytest
 
+from benchmarks.environment import slice_of
 from benchmarks.report import provenance
 from benchmarks.report.select import planned
 
@@ -76,3 +77,16 @@ def test_weights_and_what_the_images_are_is_told(results):
     assert "Methods' own figures" not in found
     results.add("nce", [20.0])
     assert "Weights" not in dict(provenance.facts(results.comparisons()[0]))
+
+
+def test_a_run_that_moved_lists_every_device_once(results):
+    results.add("nce", [20.0])
+    record = results.comparison().runs[0].record
+    assert provenance.devices(record) == [provenance.device(record.environment)]
+    here = slice_of(record.environment)
+    there = here.model_copy(update={"device": "A GPU", "threads": 4})
+    moved = record.model_copy(update={"slices": (here, there, here)})
+    first, second = provenance.devices(moved)
+    assert first == provenance.device(record.environment)
+    assert second.startswith("A GPU (")
+    assert "4 threads" in second

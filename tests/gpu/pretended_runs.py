@@ -1,0 +1,163 @@
+"""What the runs do on a pretended CUDA device, as JSON: `python pretended_runs.py FOLDER`.
+
+A process of its own, see `pretended_device.py`. The tests that read the answer are in
+`test_pretended.py`.
+"""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pretended_device
+import torch
+
+from benchmarks import datasets, images, recipes, records
+from benchmarks.datasets.base import Split
+from benchmarks.environment import choose_device
+from benchmarks.errors import OutOfTime
+from benchmarks.plan import choose, make_plan
+from benchmarks.progress import PlainProgress
+from benchmarks.run import Run, Workplace, carry_out
+from methods import names
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "recipe": {
+        "train_images": 64,
+        "batch_size": 24,
+        "epochs": 2,
+        "embedding_size": 16,
+        "knn_k": 5,
+        "linear_c": 1.0,
+    },
+    "deepcluster": {"clusters": 8},
+    "nce": {"noise": 16},
+}
+
+
+def runs(precision: str = "fp32", **recipe: Any) -> dict[str, Run]:
+    """Return a small run on the digits of every method, with changes of the recipe."""
+    digits = datasets.get("digits")
+    wanted = choose(names(labelled=True))
+    settings = {**SETTINGS, "recipe": {**SETTINGS["recipe"], **recipe}}
+    plan = make_plan(
+        wanted,
+        lambda size, split: digits.load(Path(), size, split),
+        recipes.read("digits").recipe,
+        1,
+        settings,
+        precision,
+    )
+    return {run.method.name: run for run in plan}
+
+
+def answer(question: Callable[[], Any]) -> dict[str, Any]:
+    """Return what a function returns, or the error that it raises with its traceback."""
+    try:
+        return {"value": question()}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+
+
+def place(folder: Path, device: torch.device, deadline: float | None = None) -> Workplace:
+    """Return where runs are made, silently."""
+    return Workplace(folder, device, PlainProgress(lambda text: None), deadline)
+
+
+def made(run: Run, where: Workplace) -> dict[str, Any]:
+    """Carry a run out and return what its record and its files say."""
+    record = carry_out(run, where)
+    folder = where.folder(run)
+    arrays = records.read_arrays(folder, records.EMBEDDINGS) or {}
+    return {
+        "epoch": record.final.epoch,
+        "knn": record.final.knn,
+        "figures": sorted(record.final.figures),
+        "losses": records.read_epochs(folder)["loss"].tolist(),
+        "device": record.environment.device,
+        "slices": [(part.first_epoch, part.last_epoch, part.device) for part in record.slices],
+        "bank": arrays["bank"].astype(float).round(3).tolist(),
+    }
+
+
+def resumed(run: Run, folder: Path, device: torch.device) -> dict[str, Any]:
+    """Carry a run out that is stopped after its first epoch, if it has several."""
+    try:
+        carry_out(run, place(folder, device, deadline=0.0))
+    except OutOfTime:
+        return made(run, place(folder, device))
+    return made(run, place(folder, device))
+
+
+def rules(device: torch.device) -> dict[str, dict[str, Any]]:
+    """Return what becomes of mistakes that CUDA refuses."""
+    ours, host = torch.ones(3, 4, device=device), torch.ones(4)
+    index = torch.zeros(2, dtype=torch.long, device=device)
+    draws, host_draws = torch.Generator(device), torch.Generator()
+    host_draws.manual_seed(5)
+    return {
+        "mixed devices": answer(lambda: ours + host),
+        "gathering on the host": answer(lambda: host[index]),
+        "numpy": answer(lambda: ours.numpy()),
+        "array": answer(lambda: np.asarray(ours)),
+        "pinning": answer(lambda: ours.pin_memory()),
+        "generator of the host": answer(lambda: torch.rand(3, generator=host_draws, device=device)),
+        "generator of the device": answer(lambda: torch.rand(3, generator=draws)),
+    }
+
+
+def too_large(run: Run, folder: Path, device: torch.device) -> dict[str, Any]:
+    """Carry a run out whose images do not fit on the device."""
+    share, images.FREE_MEMORY_SHARE = images.FREE_MEMORY_SHARE, 0.0
+    try:
+        return made(run, place(folder, device))
+    finally:
+        images.FREE_MEMORY_SHARE = share
+
+
+def on_disk(run: Run, folder: Path, device: torch.device) -> dict[str, Any]:
+    """Carry a run out whose training images are a memory-mapped file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "images.npy", run.data.train.images)
+    mapped = Split(np.load(folder / "images.npy", mmap_mode="r"), run.data.train.labels)
+    return made(replace(run, data=replace(run.data, train=mapped)), place(folder, device))
+
+
+def main(folder: Path) -> None:
+    """Print the answers."""
+    torch.set_num_threads(1)
+    plan, host = runs(), torch.device("cpu")
+    low = runs(precision="bf16", epochs=1)
+    cropped = runs(crop_size=6, partners="neighbour", linear_features="pooled")["invaspread"]
+    found: dict[str, Any] = {
+        "host": {
+            name: answer(lambda run=run: made(run, place(folder / "host", host)))
+            for name, run in plan.items()
+        }
+    }
+    with pretended_device.pretended_cuda():
+        device = choose_device("auto")
+        found["chosen"] = [str(choose_device(name)) for name in ("auto", "cuda", "cuda:0", "cpu")]
+        found["rules"] = rules(device)
+        found["resumed"] = {
+            name: answer(lambda run=run: resumed(run, folder / "device", device))
+            for name, run in plan.items()
+        }
+        found["bf16"] = {
+            name: answer(lambda run=run: made(run, place(folder / "bf16", device)))
+            for name, run in low.items()
+        }
+        found["variants"] = {
+            "pinned": answer(lambda: too_large(plan["nce"], folder / "pinned", device)),
+            "on disk": answer(lambda: on_disk(plan["nce"], folder / "disk", device)),
+            "cropped": answer(lambda: made(cropped, place(folder / "cropped", device))),
+        }
+    print(json.dumps(found, default=str))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

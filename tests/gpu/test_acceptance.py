@@ -1,0 +1,184 @@
+"""Every method on a real GPU, beside the CPU; skipped where there is none."""
+
+import os
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for the same bits twice
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import datasets, recipes
+from benchmarks.augment import augment
+from benchmarks.environment import choose_device
+from benchmarks.errors import UsageProblem
+from benchmarks.plan import choose, make_plan
+from benchmarks.progress import PlainProgress
+from benchmarks.run import Run, Workplace, build_trainer
+from benchmarks.seeds import generator
+from benchmarks.trainer import Trainer
+from methods import Batch, names
+
+CPU = torch.device("cpu")
+METHODS = names(labelled=True)
+STEPS = 3
+SETTINGS = {
+    "recipe": {"train_images": 192, "batch_size": 32, "epochs": 2, "linear_c": 1.0},
+    "deepcluster": {"clusters": 20},
+    "nce": {"noise": 64},
+}
+
+
+@pytest.fixture(scope="module")
+def gpu() -> torch.device:
+    try:
+        return choose_device("cuda")
+    except UsageProblem as problem:
+        pytest.skip(f"no GPU to compare with the CPU: {problem}")
+
+
+@pytest.fixture(autouse=True)
+def _exact_fp32():
+    """Leave out TF32, which rounds the operands of products to 10 bits."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    if hasattr(matmul, "fp32_precision") and hasattr(cudnn, "conv"):  # since torch 2.9
+        owners, name, exact = (matmul, cudnn.conv), "fp32_precision", "ieee"
+    else:
+        owners, name, exact = (matmul, cudnn), "allow_tf32", False
+    before = [getattr(owner, name) for owner in owners]
+    for owner in owners:
+        setattr(owner, name, exact)
+    yield
+    for owner, value in zip(owners, before, strict=True):
+        setattr(owner, name, value)
+
+
+@pytest.fixture(scope="module")
+def plan() -> dict[str, Run]:
+    digits = datasets.get("digits")
+    runs = make_plan(
+        choose(METHODS),
+        lambda size, split: digits.load(Path(), size, split),
+        recipes.read("digits").recipe,
+        1,
+        SETTINGS,
+        "fp32",
+    )
+    return {run.method.name: run for run in runs}
+
+
+def build(run: Run, device: torch.device) -> Trainer:
+    return build_trainer(run, Workplace(Path(), device, PlainProgress(lambda line: None)))
+
+
+@contextlib.contextmanager
+def drawn_on_the_cpu() -> Iterator[None]:
+    """Give a method the same random numbers on every device: drawn on the CPU, then moved."""
+
+    def moved(draw):
+        def drawn(*args, device=None, generator=None, **options):
+            if generator is not None:
+                return draw(*args, device=device, generator=generator, **options)
+            return draw(*args, **options).to(device or CPU)
+
+        return drawn
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("rand", "randint", "randperm"):
+            patch.setattr(torch, name, moved(getattr(torch, name)))
+        yield
+
+
+@dataclass
+class Given:
+    """What both devices start from: the method's state, and the images of each step."""
+
+    state: dict[str, torch.Tensor]
+    batches: list[tuple[torch.Tensor, torch.Tensor]]
+
+
+def prepared(host: Trainer) -> Given:
+    torch.manual_seed(0)
+    host.method.start_epoch(0, host.embed_training_images)
+    draws = generator(0, 0, "augmentation", CPU)
+    store = host.images.train
+    batches = []
+    for index in host.batches(0)[:STEPS]:
+        images = store.gather(index).repeat(host.method.views, 1, 1, 1)
+        changes = host.recipe.augmentation
+        batches.append((index, augment(images, changes, store.mean, store.std, draws)))
+    return Given(copy.deepcopy(host.method.state_dict()), batches)
+
+
+def losses_of_steps(trainer: Trainer, given: Given) -> tuple[list[float], np.ndarray]:
+    """Return the losses of the steps, and the embeddings of some images after them."""
+    method, device = trainer.method, trainer.device
+    method.load_state_dict(given.state)
+    method.train()
+    losses = []
+    for step, (index, images) in enumerate(given.batches):
+        torch.manual_seed(step)
+        views = images.to(device).contiguous(memory_format=torch.channels_last)
+        batch = Batch(index.to(device), views.chunk(method.views))
+        loss = method.loss(batch)
+        if loss.requires_grad:
+            loss.backward()
+            trainer.optimizer.step()
+            trainer.optimizer.zero_grad(set_to_none=True)
+        method.after_step(batch)
+        losses.append(float(loss.detach()))
+    with torch.no_grad():
+        embeddings = method.eval().embed(given.batches[0][1].to(device))
+    return losses, embeddings.cpu().numpy()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_three_steps_are_those_of_the_cpu(name, plan, gpu):
+    host, device = build(plan[name], CPU), build(plan[name], gpu)
+    given = prepared(host)
+    with drawn_on_the_cpu():
+        expected, expected_embeddings = losses_of_steps(host, given)
+        found, embeddings = losses_of_steps(device, given)
+    assert found == pytest.approx(expected, rel=2e-3, abs=1e-5)
+    distance = np.linalg.norm(embeddings - expected_embeddings)
+    assert distance <= 2e-2 * np.linalg.norm(expected_embeddings)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_epoch_in_deterministic_mode_gives_the_same_bits_twice(name, plan, gpu):
+    was = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        states = []
+        for _ in range(2):
+            trainer = build(plan[name], gpu)
+            if trainer.epochs:
+                trainer.train_epoch(0)
+            states.append(trainer.method.state_dict())
+    finally:
+        torch.use_deterministic_algorithms(was)
+    first, second = states
+    different = [key for key in first if not torch.equal(first[key], second[key])]
+    assert different == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_evaluation_is_that_of_the_cpu(name, plan, gpu):
+    host, device = build(plan[name], CPU), build(plan[name], gpu)
+    device.method.load_state_dict(host.method.state_dict())
+    expected = host.evaluator.evaluate(last=True)
+    found = device.evaluator.evaluate(last=True)
+    assert found.figures.keys() == expected.figures.keys()
+    for key, value in expected.figures.items():
+        assert found.figures[key] == pytest.approx(value, abs=0.5), key  # two of 450 images
+    assert np.allclose(found.embedded.bank, expected.embedded.bank, atol=1e-3)
+    assert np.allclose(found.embedded.test, expected.embedded.test, atol=1e-3)
+    assert np.allclose(
+        found.embedded.test_pooled, expected.embedded.test_pooled, rtol=1e-2, atol=1e-3
+    )
