@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import os
 import re
@@ -72,12 +73,20 @@ def test_it_is_built_in_blocks_and_reused(path):
     assert_content(open_images(path, SHAPE, SOURCE, again, pytest.fail))
     assert again.starts == []
     assert files(path.parent) == ["images.npy", "images.npy.json"]
-    assert json.loads((path.parent / "images.npy.json").read_text()) == {
-        "format": 1,
+    record = json.loads((path.parent / "images.npy.json").read_text())
+    blocks = record.pop("blocks")
+    assert record == {
+        "format": 2,
         "shape": [7, 4, 5, 3],
         "source": SOURCE,
         "done": 7,
+        "left_out": [],
     }
+    pixels = np.load(path)
+    assert blocks == [
+        [end, end - start, hashlib.sha256(pixels[start:end].tobytes()).hexdigest()]
+        for start, end in ((0, 2), (2, 4), (4, 6), (6, 7))
+    ]
 
 
 def test_it_is_a_plain_npy_file_mapped_read_only(path):
@@ -125,7 +134,7 @@ def damage_record(path: Path) -> None:
 
 def older_record(path: Path) -> None:
     record = path.with_name("images.npy.json")
-    record.write_text(record.read_text().replace('"format": 1', '"format": 0'))
+    record.write_text(record.read_text().replace('"format": 2', '"format": 1'))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +145,7 @@ def older_record(path: Path) -> None:
         (damage_header, "header is damaged"),
         (lose_record, r"images\.npy\.json is missing or damaged"),
         (damage_record, r"images\.npy\.json is missing or damaged"),
-        (older_record, "expected format 1, found 0"),
+        (older_record, "expected format 2, found 1"),
     ],
 )
 def test_a_flawed_cache_is_built_again_with_a_note(path, damage, reason):
