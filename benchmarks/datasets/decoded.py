@@ -255,6 +255,8 @@ def content_notes(
                      f"{some(clear)}")  # fmt: skip
     for kind, (black, white) in sorted(levels.items()):
         deep = [facts for facts in seen if facts.kind == kind]
+        if not deep:
+            continue
         low, high = min(facts.low for facts in deep), max(facts.high for facts in deep)
         notes.append(
             f"{len(deep):,} {kind} images: values {black:g} to {white:g} became black to white in "

@@ -82,6 +82,10 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
                     _write(content, _inside(folder, path.parts), member.size)
             else:
                 raise _Unfit(f"it holds a link or device ({member.name!r}), no official one does")
+        # tarfile takes a damaged header for the end, and reads no checksum behind it.
+        while rest := tar.fileobj.read(CHUNK) if tar.fileobj else b"":
+            if rest.strip(b"\0"):
+                raise _Unfit("it is damaged: there is more behind its end")
 
 
 def _unpack_zip(archive: Path, folder: Path) -> None:
