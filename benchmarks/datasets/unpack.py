@@ -18,6 +18,8 @@ from typing import IO
 from benchmarks.errors import DataProblem
 
 CHUNK = 1 << 20
+DEEPEST = 64
+"""Folders within each other; far more could not be removed again."""
 NAME_ERRORS = frozenset(
     (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 )
@@ -107,6 +109,8 @@ def _inside(folder: Path, parts: tuple[str, ...]) -> Path:
     """Return the path of a member, certainly below `folder`."""
     if os.name == "nt" and any(mark in part for part in parts for mark in "\\:"):
         raise _Unfit(f"it holds a name that is not possible here ({'/'.join(parts)!r})")
+    if len(parts) > DEEPEST:
+        raise _Unfit(f"it holds more than {DEEPEST} folders within each other")
     path = folder.joinpath(*parts)
     if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)):
         raise _Unfit(f"it would write outside its folder ({'/'.join(parts)!r})")

@@ -69,6 +69,7 @@ HOSTILE = {
     "file that is a folder": [member("d/x"), member("d")],
     "folder that is a file": [member("d"), member("d/x")],
     "too long a name": [member("n" * 300)],
+    "too many folders": [member("d/" * depth, tarfile.DIRTYPE) for depth in range(1, 1200)],
     "too deep a name": [member("/".join(["n" * 200] * 40))],
 }
 
