@@ -145,7 +145,7 @@ def _gather(
             report(f"{url}: slow, trying the other mirrors first")
             mirrors.append((url, 0.0))
             continue
-        except (OSError, HTTPException, _Refused) as error:
+        except (OSError, HTTPException, ValueError, _Refused) as error:  # ValueError: of a URL
             reasons.append(f"{url}: {_reason(error)}")
             report(reasons[-1])
             continue

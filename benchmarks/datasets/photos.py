@@ -162,7 +162,7 @@ def shown(text: str, after: float = 0.0) -> Iterator[tuple[Report, Progress]]:
     if not console.is_terminal:
         yield report, line
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
     with RichBars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
         bar = bars.add_task(text, total=None, visible=False)
 

@@ -220,6 +220,58 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def png(values: np.ndarray, bits: int, colour: int, *chunks: bytes) -> bytes:
+    """Write (h, w, channels) values as a PNG file of a bit depth and colour type."""
+    height, width, _ = values.shape
+    rows = values.reshape(height, -1).astype(np.int64)
+    single = (rows[..., None] >> np.arange(bits - 1, -1, -1)) & 1
+    packed_rows = np.packbits(single.reshape(height, -1).astype(np.uint8), axis=1)
+    data = b"".join(b"\0" + row.tobytes() for row in packed_rows)
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    body = [png_chunk(b"IHDR", header), *chunks, png_chunk(b"IDAT", zlib.compress(data))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body) + png_chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("colour", "channels", "bits"),
+    [(0, 1, bits) for bits in (1, 2, 4, 8, 16)]
+    + [(colour, n, bits) for colour, n in ((2, 3), (4, 2), (6, 4)) for bits in (8, 16)],
+)
+def test_every_depth_of_png_files_keeps_its_values(colour, channels, bits):
+    top = 2**bits - 1
+    values = np.random.default_rng(bits).integers(0, top + 1, (6, 6, channels))
+    values[0, 0] = top  # so that the whole range is in use
+    image = pixels_of(png(values, bits, colour), 6, 6)
+    share = values / top
+    shown = share[..., : 1 if channels < 3 else 3] * np.ones(3)
+    alpha = share[..., -1] if channels in (2, 4) else np.ones((6, 6))
+    np.testing.assert_allclose(image, over_white(shown * 255, alpha * 255), atol=2)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_every_depth_of_palettes_keeps_its_colours(bits):
+    count = min(2**bits, 200)
+    random = np.random.default_rng(bits)
+    colours, alpha = random.integers(0, 256, (count, 3)), random.integers(0, 256, count)
+    index = random.integers(0, count, (6, 6, 1))
+    chunks = [png_chunk(b"PLTE", colours.astype(np.uint8).tobytes())]
+    plain = pixels_of(png(index, bits, 3, *chunks), 6, 6)
+    np.testing.assert_array_equal(plain, colours[index[..., 0]])
+    chunks.append(png_chunk(b"tRNS", alpha.astype(np.uint8).tobytes()))
+    clear = pixels_of(png(index, bits, 3, *chunks), 6, 6)
+    expected = over_white(colours[index[..., 0]], alpha[index[..., 0]])
+    np.testing.assert_allclose(clear, expected, atol=1)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_transparent_grey_of_every_depth_is_white(bits):
+    top = 2**bits - 1
+    values = np.array([[0, top], [top, 0]])[..., None]
+    clear = png_chunk(b"tRNS", struct.pack(">H", 0))
+    image = pixels_of(png(values, bits, 0, clear))
+    np.testing.assert_array_equal(image, np.full((2, 2, 3), 255))
+
+
 @pytest.mark.parametrize("side", [10_000, 14_000, 30_000])
 def test_a_decompression_bomb_is_told_without_decoding_and_without_a_warning(side, recwarn):
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
