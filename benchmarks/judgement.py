@@ -123,7 +123,7 @@ def _predictions(
     recipe: Recipe,
 ) -> pd.DataFrame:
     predicted = knn_predict(bank, bank_labels, queries, recipe.knn_k, recipe.knn_temperature)
-    return pd.DataFrame({"label": labels, "knn": predicted}).astype(np.int16)
+    return pd.DataFrame({"label": labels, "knn": predicted}).astype(np.int32)
 
 
 def _similarities(

@@ -32,6 +32,12 @@ def _one_thread():
 
 
 @pytest.fixture(autouse=True)
+def _own_caches(monkeypatch, tmp_path_factory):
+    """Keep caches of decoded images out of the user's home."""
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path_factory.mktemp("bench-data")))
+
+
+@pytest.fixture(autouse=True)
 def _registry_as_it_was(monkeypatch):
     """Forget the methods that a test registers."""
     registry.discover()

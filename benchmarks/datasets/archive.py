@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.datasets.base import Dataset, Report, silent
-from benchmarks.datasets.download import download, exclusive, unpacked, verify
+from benchmarks.datasets.download import download, exclusive, verify
+from benchmarks.datasets.unpack import unpacked
 from benchmarks.errors import DataProblem
 
 

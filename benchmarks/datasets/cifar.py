@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy._core import multiarray
+from numpy.typing import NDArray
 
 from benchmarks.datasets.archive import ArchiveDataset, ArchiveFacts
 from benchmarks.datasets.base import ImageData, Report, Split, Wanted, silent
@@ -127,12 +128,12 @@ class Cifar(ArchiveDataset):
         without its folder is unpacked once.
         """
         facts, folder = self.facts, self.unpack(root)
-        classes = tuple(self._read(folder, facts.meta, root)[facts.names_key])
+        classes = self._classes(folder, root)
         content = hashlib.sha256("".join(facts.md5.values()).encode())
         return ImageData(
             self.name,
-            self._split(folder, facts.train, root),
-            self._split(folder, (facts.test,), root),
+            self._split(folder, facts.train, root, len(classes)),
+            self._split(folder, (facts.test,), root, len(classes)),
             classes,
             facts.mean,
             facts.std,
@@ -149,22 +150,75 @@ class Cifar(ArchiveDataset):
         for name, md5 in self.facts.md5.items():
             verify(target / name, md5, self.remedy(root))
 
-    def _split(self, folder: Path, names: Sequence[str], root: Path) -> Split:
-        batches = [self._read(folder, name, root) for name in names]
-        pixels = np.concatenate([batch["data"] for batch in batches])
+    def _classes(self, folder: Path, root: Path) -> tuple[str, ...]:
+        names = self._read(folder, self.facts.meta, root).get(self.facts.names_key)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            found = f"expected a list of names at {self.facts.names_key}, found {_kind(names)}"
+            raise self._strange(folder / self.facts.meta, found, root)
+        return tuple(names)
+
+    def _split(self, folder: Path, names: Sequence[str], root: Path, classes: int) -> Split:
+        batches = [self._batch(folder, name, root, classes) for name in names]
+        pixels = np.concatenate([data for data, _ in batches])
         images = pixels.reshape(-1, 3, IMAGE_SIZE, IMAGE_SIZE).transpose(0, 2, 3, 1)
-        labels = np.concatenate([batch[self.facts.labels_key] for batch in batches])
-        return Split(np.ascontiguousarray(images), labels.astype(np.int64))
+        return Split(
+            np.ascontiguousarray(images), np.concatenate([labels for _, labels in batches])
+        )
+
+    def _batch(
+        self, folder: Path, name: str, root: Path, classes: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return the (n, 3072) pixels, by colour, row and column, and the (n,) labels of a file."""
+        content, path = self._read(folder, name, root), folder / name
+        data, labels = content.get("data"), content.get(self.facts.labels_key)
+        wide = 3 * IMAGE_SIZE**2
+        if (
+            not isinstance(data, np.ndarray)
+            or data.dtype != np.uint8
+            or data.shape != (len(data), wide)
+        ):
+            found = f"expected bytes of shape (n, {wide:,}) at data, found {_kind(data)}"
+            raise self._strange(path, found, root)
+        if (
+            not isinstance(labels, list)
+            or not all(type(label) is int for label in labels)
+            or not len(labels) == len(data) > 0
+        ):
+            found = f"expected {len(data):,} numbers at {self.facts.labels_key}, found "
+            raise self._strange(path, found + _kind(labels), root)
+        if min(labels) < 0 or max(labels) >= classes:
+            found = f"expected labels 0..{classes - 1}, found {min(labels)}..{max(labels)}"
+            raise self._strange(path, found, root)
+        return data, np.array(labels, np.int64)
 
     def _read(self, folder: Path, name: str, root: Path) -> dict[str, Any]:
         path = folder / name
         verify(path, self.facts.md5[name], self.remedy(root))
         try:
             with path.open("rb") as file:
-                content: dict[str, Any] = _Unpickler(file, encoding="latin1").load()
-        except pickle.UnpicklingError as error:
-            raise DataProblem(f"{path} is not in the official format: {error}.") from error
+                content = _Unpickler(file, encoding="latin1").load()
+        except OSError as error:
+            raise DataProblem(f"{path} cannot be read: {error.strerror}.") from error
+        except Exception as error:  # unpickling what is no pickle raises almost any type
+            words = str(error) or type(error).__name__
+            raise self._strange(path, words, root) from error
+        if not isinstance(content, dict):
+            raise self._strange(path, f"expected a dictionary, found {_kind(content)}", root)
         return content
+
+    def _strange(self, path: Path, found: str, root: Path) -> DataProblem:
+        return DataProblem(
+            f"{path} is not in the official format: {found}. Delete it and {self.remedy(root)}."
+        )
+
+
+def _kind(value: Any) -> str:
+    """Return what a value is, for a message."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} of shape {value.shape}"
+    if isinstance(value, list):
+        return f"a list of {len(value):,}"
+    return "nothing" if value is None else f"a value of type {type(value).__name__}"
 
 
 class Cifar10(Cifar):

@@ -1,13 +1,10 @@
-"""Resumable downloads from several mirrors, verified by digest, and safe unpacking of archives."""
+"""Resumable downloads from several mirrors, verified by digest."""
 
 import hashlib
 import os
 import re
 import shutil
-import tarfile
 import time
-import zipfile
-import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from benchmarks import __version__
 from benchmarks.datasets.base import Report, silent
+from benchmarks.datasets.unpack import unpacked as unpacked
 from benchmarks.errors import DataProblem
 
 TIMEOUT = 30.0
@@ -30,6 +28,10 @@ WINDOW = 10.0
 SLOWEST = 200_000
 """Bytes per second below which the other mirrors are tried first."""
 CHUNK = 1 << 20
+
+
+class DiskProblem(DataProblem):
+    """A folder that cannot be written to or read, or a disk that is full."""
 
 
 class _Refused(Exception):
@@ -108,7 +110,7 @@ def exclusive(root: Path, name: str, report: Report = silent) -> Iterator[None]:
     """Hold root/.<name>.lock, so that only one process at a time writes this data set.
 
     Raises:
-        DataProblem: `root` cannot be written to; any OSError of the body becomes one too.
+        DiskProblem: `root` cannot be written to; any OSError of the body becomes one too.
     """
     lock = FileLock(root / f".{name}.lock")
     try:
@@ -123,37 +125,10 @@ def exclusive(root: Path, name: str, report: Report = silent) -> Iterator[None]:
         finally:
             lock.release()
     except OSError as error:
-        raise DataProblem(
+        raise DiskProblem(
             f"Cannot write {name} to {root}: {error.strerror or error}. "
             "Make room or give another folder with --data DIR."
         ) from error
-
-
-@contextmanager
-def unpacked(archive: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside a tar or zip `archive` with its content; removed afterwards.
-
-    The caller holds the lock of `archive`'s folder and moves what it wants to keep.
-
-    Raises:
-        DataProblem: the archive is damaged or would write outside its folder.
-    """
-    folder = archive.with_name(f".{archive.name}.unpacked")
-    shutil.rmtree(folder, ignore_errors=True)  # what a killed process may have left
-    try:
-        folder.mkdir()
-        try:
-            if archive.suffix == ".zip":
-                with zipfile.ZipFile(archive) as files:
-                    files.extractall(folder)  # which keeps every name below the folder
-            else:
-                with tarfile.open(archive) as tar:
-                    tar.extractall(folder, filter="data")
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise DataProblem(f"{archive} cannot be unpacked: {error}. Delete it.") from error
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _gather(
@@ -170,7 +145,7 @@ def _gather(
             report(f"{url}: slow, trying the other mirrors first")
             mirrors.append((url, 0.0))
             continue
-        except (OSError, HTTPException, _Refused) as error:
+        except (OSError, HTTPException, ValueError, _Refused) as error:  # ValueError: of a URL
             reasons.append(f"{url}: {_reason(error)}")
             report(reasons[-1])
             continue

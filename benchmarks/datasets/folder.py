@@ -1,30 +1,31 @@
 """Any folder of images, labelled by its sub-folders or not at all."""
 
-import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from benchmarks.datasets.base import (
-    SMALLEST_SIDE,
     Dataset,
     ImageData,
     Report,
     Split,
     Wanted,
-    channel_statistics,
     silent,
 )
+from benchmarks.datasets.decoded import (
+    content_digest,
+    content_notes,
+    decode_files,
+    training_statistics,
+)
 from benchmarks.datasets.photos import some
+from benchmarks.datasets.survey import SourceFile
 from benchmarks.errors import DataProblem
 
 TEST_FOLDERS = ("test", "val")
@@ -65,14 +66,17 @@ class Folder(Dataset):
     description = "your own images: --data DIR with DIR/train and DIR/test, DIR/CLASS/*, or DIR/*"
 
     def read(self, root: Path, wanted: Wanted) -> ImageData:
-        """Decode every image below `root`, which is the folder itself.
+        """Decode every image below `root`, which is the folder itself, once into a cache.
 
-        Images become RGB, their short side is resized to `image_size` (32 unless given), and the
-        central square is kept. Files that cannot be used are left out and listed in `notes`.
+        Images become RGB (see `decode`), their short side is resized to `image_size` (32 unless
+        given), and the central square is kept. Files that cannot be used are left out and listed
+        in `notes`.
         """
         layout = _layout(root)
         files = layout.train + layout.test
-        pixels, reasons = _decode_all([entry.path for entry in files], wanted.image_size)
+        sources = [SourceFile(entry.name, entry.path) for entry in files]
+        decoded = decode_files(root, sources, wanted.image_size)
+        pixels, reasons = decoded.images, decoded.flaws
         usable = [entry for entry, reason in zip(files, reasons, strict=True) if not reason]
         left_out = [
             (entry.name, reason) for entry, reason in zip(files, reasons, strict=True) if reason
@@ -87,7 +91,9 @@ class Folder(Dataset):
             )
         train, test = usable[:train_count], usable[train_count:]
         classes = tuple(sorted({entry.label for entry in usable if entry.label is not None}))
-        mean, std = channel_statistics(pixels[:train_count])
+        mean, std = training_statistics(root, decoded, range(train_count), pixels[:train_count])
+        listed = [[(entry.name, entry.label) for entry in part] for part in (train, test)]
+        kept = [SourceFile(entry.name, entry.path) for entry in usable]
         lost = (_listing(left_out, len(files)),) if left_out else ()
         return ImageData(
             self.name,
@@ -96,8 +102,11 @@ class Folder(Dataset):
             classes,
             mean,
             std,
-            _digest(wanted.image_size, classes, train, test, pixels),
-            lost + layout.notes + _unseen(train, test),
+            content_digest(wanted.image_size, [list(classes), *listed], decoded),
+            lost
+            + layout.notes
+            + _unseen(train, test)
+            + content_notes(kept, decoded.usable, decoded.levels),
         )
 
     def fetch(self, root: Path, report: Report = silent) -> None:
@@ -187,65 +196,11 @@ def _image_files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
             yield path
 
 
-def _decode_all(paths: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], list[str | None]]:
-    """Decode in parallel; return (n, side, side, 3) usable images, and per file why not."""
-    pixels = np.empty((len(paths), side, side, 3), np.uint8)
-
-    def decode(row: int) -> str | None:
-        try:
-            with Image.open(paths[row]) as image:
-                if min(image.size) < SMALLEST_SIDE:
-                    return f"{image.width}x{image.height} is smaller than {SMALLEST_SIDE} pixels"
-                pixels[row] = np.asarray(_square(_to_rgb(image), side))
-        except Exception as error:  # decoders of damaged files raise almost any type
-            return "truncated" if "truncated" in str(error) else "cannot be read"
-        return None
-
-    with ThreadPoolExecutor() as pool:
-        reasons = list(pool.map(decode, range(len(paths))))
-    usable = [reason is None for reason in reasons]
-    return (pixels if all(usable) else pixels[usable]), reasons
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB and turn a photograph the way its camera was held."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits per pixel, which PIL's own conversion would clip
-        grey = np.clip(np.asarray(image, np.float64) / 257, 0, 255)
-        image = Image.fromarray(np.rint(grey).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image.convert("RGB")
-
-
-def _square(image: Image.Image, side: int) -> Image.Image:
-    """Resize so that the short side is `side`, then keep the centre."""
-    short = min(image.size)
-    width, height = (max(side, side * length // short) for length in image.size)
-    left, top = round((width - side) / 2), round((height - side) / 2)
-    resized = image.resize((width, height), Image.Resampling.BILINEAR)
-    return resized.crop((left, top, left + side, top + side))
-
-
 def _labels(entries: Sequence[_Entry], classes: Sequence[str]) -> NDArray[np.int64] | None:
     if not classes:
         return None
     number = {name: label for label, name in enumerate(classes)}
     return np.array([number[entry.label] for entry in entries if entry.label is not None], np.int64)
-
-
-def _digest(
-    side: int,
-    classes: Sequence[str],
-    train: Sequence[_Entry],
-    test: Sequence[_Entry],
-    pixels: NDArray[np.uint8],
-) -> str:
-    """Return the SHA-256 over names, labels and pixels."""
-    listed = [[(entry.name, entry.label) for entry in part] for part in (train, test)]
-    content = hashlib.sha256(json.dumps([side, list(classes), *listed]).encode())
-    content.update(pixels.data)
-    return content.hexdigest()
 
 
 def _listing(left_out: Sequence[tuple[str, str]], total: int) -> str:

@@ -1,84 +1,132 @@
 """Photographs of all sizes and modes, decoded in parallel into squares of one size."""
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichBars
 
 from benchmarks.datasets.base import Report
 from benchmarks.datasets.cache import Fill, Progress
+from benchmarks.datasets.decode import (
+    DECLARED,
+    TOO_LARGE_FOR_MEMORY,
+    Fit,
+    Levels,
+    decode,
+    quiet,
+    reason,
+    stretched,
+)
+from benchmarks.datasets.survey import cores as _cores
 from benchmarks.errors import DataProblem
 
 RESIZE = "bilinear with antialiasing, aspect ratio ignored"
-"""What `decoder` does, for the record of a cache."""
+"""What `decoder` does by default, for the record of a cache."""
 NAMED_AT_MOST = 5
 TOGETHER = 16
 """Images that a thread decodes at a time."""
 
 
-def decoder(paths: Sequence[Path], progress: Progress) -> Fill:
+def decoder(
+    paths: Sequence[Path],
+    progress: Progress,
+    levels: Levels = DECLARED,
+    digests: Sequence[str] = (),
+) -> Fill:
     """Return what decodes any part of image files, as `cache.open_images` wants it.
 
-    Images of any mode become RGB and are resized to the block's height and width, whatever their
-    aspect ratio, as Pillow does it (bilinear with antialiasing). A DataProblem names those of a
-    block that are damaged.
+    Images of any mode become RGB (see `decode`) and are resized to the block's height and width,
+    whatever their aspect ratio, as Pillow does it (bilinear with antialiasing). A DataProblem names
+    those of a block that are damaged.
 
     Args:
         paths: the files.
-        progress: is told as the images of a block are done.
+        progress: receives how many images are done after each few of them.
+        levels: what is black and white in images of more than 8 bits and floats.
+        digests: SHA-256 of each file as it was looked at; one with another is refused. Empty: any.
     """
+    flaws_of = flaw_finder(paths, progress, levels, digests, stretched)
 
     def fill(block: NDArray[np.uint8], start: int) -> None:
-        files = paths[start : start + len(block)]
-
-        def decode(first: int) -> list[str]:
-            span = slice(first, first + TOGETHER)
-            flaws = map(_decode, files[span], block[span])
-            return [
-                f"{file} ({flaw})" for file, flaw in zip(files[span], flaws, strict=True) if flaw
-            ]
-
-        damaged = []
-        firsts = range(0, len(files), TOGETHER)
-        # Threads, because PIL decodes and resizes without the interpreter's lock.
-        with ThreadPoolExecutor(_cores()) as pool:
-            for first, names in zip(firsts, pool.map(decode, firsts), strict=True):
-                damaged += names
-                progress(start + min(first + TOGETHER, len(files)), len(paths))
-        if damaged:
-            raise DataProblem(
-                f"{len(damaged):,} of images {start + 1:,} to {start + len(files):,} are damaged: "
-                f"{some(damaged)}. Bring them again."
-            )
+        flaws = flaws_of(block, start)
+        if flaws:
+            damaged = [f"{paths[start + row]} ({flaw})" for row, flaw in flaws.items()]
+            raise damaged_images(damaged, start, len(block))
 
     return fill
 
 
-def _decode(path: Path, out: NDArray[np.uint8]) -> str | None:
-    """Fill `out`, (h, w, 3), with the resized image; return what is wrong with it if anything."""
+def damaged_images(damaged: Sequence[str], start: int, count: int) -> DataProblem:
+    """Build the error that names damaged ones of `count` images from number `start` on."""
+    return DataProblem(
+        f"{len(damaged):,} of images {start + 1:,} to {start + count:,} are damaged: "
+        f"{some(damaged)}. Bring them again."
+    )
+
+
+def flaw_finder(
+    paths: Sequence[Path],
+    progress: Progress,
+    levels: Levels,
+    digests: Sequence[str],
+    fit: Fit,
+) -> Callable[[NDArray[np.uint8], int], dict[int, str]]:
+    """Return a function that decodes a block and returns what is wrong by row; see `decoder`."""
+
+    def fill(block: NDArray[np.uint8], start: int) -> dict[int, str]:
+        files = paths[start : start + len(block)]
+        expected = digests[start : start + len(block)]
+
+        def decode_some(first: int) -> list[tuple[int, str]]:
+            flaws = []
+            for row in range(first, min(first + TOGETHER, len(files))):
+                digest = expected[row] if expected else None
+                if flaw := _read(files[row], block[row], levels, digest, fit):
+                    flaws.append((row, flaw))
+            return flaws
+
+        found: dict[int, str] = {}
+        firsts = range(0, len(files), TOGETHER)
+        # Threads, because Pillow decodes and resizes without the interpreter's lock.
+        with ThreadPoolExecutor(_cores()) as pool, quiet():
+            for first, flaws in zip(firsts, pool.map(decode_some, firsts), strict=True):
+                found.update(flaws)
+                progress(start + min(first + TOGETHER, len(files)), len(paths))
+        return found
+
+    return fill
+
+
+def _read(
+    path: Path, out: NDArray[np.uint8], levels: Levels, digest: str | None, fit: Fit
+) -> str | None:
+    """Fill `out`, (h, w, 3), with a file; return what is wrong with it if anything.
+
+    Raises:
+        DataProblem: a file of known digest cannot be read now, or has another: a cache must not
+            keep that as a flaw of its own.
+    """
+    again = "It was looked at a moment ago; give the command again."
     try:
-        with Image.open(path) as image:
-            size = out.shape[1], out.shape[0]
-            resized = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
-            out[:] = np.asarray(resized)
-    except Exception as error:  # decoders of damaged files raise almost any type
-        return "truncated" if "truncated" in str(error) else "cannot be read"
-    return None
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        content = path.read_bytes()
+    except (OSError, MemoryError) as error:
+        if digest is None:
+            return reason(error)
+        raise DataProblem(f"{path}: {reason(error)}. {again}") from error
+    if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+        raise DataProblem(f"{path} changed while it was read. {again}")
+    flaw = decode(content, out, levels, fit)
+    if flaw == TOO_LARGE_FOR_MEMORY and digest is not None:
+        raise DataProblem(f"{path}: {flaw}. Free some, or take the file out of the data set.")
+    return flaw
 
 
 def some(words: Iterable[str]) -> str:
@@ -89,17 +137,22 @@ def some(words: Iterable[str]) -> str:
 
 
 @contextmanager
-def shown(text: str) -> Iterator[tuple[Report, Progress]]:
+def shown(text: str, after: float = 0.0) -> Iterator[tuple[Report, Progress]]:
     """Yield what shows lines and progress on standard error: a bar, or a line every tenth.
 
     Nothing is shown before the first step of progress.
+
+    Args:
+        text: what is being done.
+        after: seconds that pass before progress is shown, so that short work shows none.
     """
     console = Console(stderr=True)
     tenth = 0
+    begin = time.monotonic() + after
 
     def line(done: int, total: int) -> None:
         nonlocal tenth
-        if done * 10 // total > tenth:
+        if time.monotonic() >= begin and done * 10 // total > tenth:
             tenth = done * 10 // total
             report(f"{text}: {done:,} of {total:,}")
 
@@ -109,10 +162,12 @@ def shown(text: str) -> Iterator[tuple[Report, Progress]]:
     if not console.is_terminal:
         yield report, line
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
     with RichBars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
         bar = bars.add_task(text, total=None, visible=False)
-        yield (
-            report,
-            lambda done, total: bars.update(bar, completed=done, total=total, visible=True),
-        )
+
+        def move(done: int, total: int) -> None:
+            if time.monotonic() >= begin:
+                bars.update(bar, completed=done, total=total, visible=True)
+
+        yield report, move

@@ -26,9 +26,12 @@ from benchmarks.datasets.base import (
     Wanted,
     silent,
 )
-from benchmarks.datasets.cache import fits_in_memory, open_images
+from benchmarks.datasets.cache import fits_in_memory
+from benchmarks.datasets.decode import Levels, Seen, levels_of
+from benchmarks.datasets.decoded import content_notes, open_or_decode, source_of
 from benchmarks.datasets.download import md5_of
-from benchmarks.datasets.photos import RESIZE, decoder, shown, some
+from benchmarks.datasets.photos import RESIZE, damaged_images, decoder, shown, some
+from benchmarks.datasets.survey import SourceFile, survey
 from benchmarks.errors import DataProblem
 
 FEWEST_CLASSES = 2
@@ -127,10 +130,13 @@ class UnseenClasses(ArchiveDataset):
         folder = self.unpack(root)
         lists, note = self._listed(folder, root, wanted.partial)
         digest = self._digest(folder, lists.photos)
-        images = self._images(folder, lists.photos, wanted.image_size, digest)
+        seen = self._survey(folder, lists.photos)
+        levels = levels_of(seen)
+        images = self._images(folder, lists.photos, wanted.image_size, digest, seen, levels)
         ids = np.array([photo.class_id for photo in lists.photos])
         present, labels = np.unique(ids, return_inverse=True)
         train = int((ids <= self.facts.train.classes).sum())
+        files = self._files(folder, lists.photos)
         return ImageData(
             self.name,
             Split(images[:train], labels[:train].astype(np.int64)),
@@ -139,7 +145,7 @@ class UnseenClasses(ArchiveDataset):
             MEAN,
             STD,
             digest,
-            (note,) if note else (),
+            ((note,) if note else ()) + content_notes(files, seen, levels),
             unseen=True,
             partial=note is not None,
             recalls=self.recalls,
@@ -158,6 +164,25 @@ class UnseenClasses(ArchiveDataset):
 
     def _paths(self, folder: Path, photos: Sequence[Photo]) -> list[Path]:
         return [folder / self.facts.images / photo.path for photo in photos]
+
+    def _files(self, folder: Path, photos: Sequence[Photo]) -> list[SourceFile]:
+        paths = self._paths(folder, photos)
+        return [SourceFile(photo.path, path) for photo, path in zip(photos, paths, strict=True)]
+
+    def _survey(self, folder: Path, photos: Sequence[Photo]) -> list[Seen]:
+        """Return what each image file holds; only new and changed ones are read.
+
+        Raises:
+            DataProblem: some are damaged as far as can be told from their headers.
+        """
+        files = self._files(folder, photos)
+        with shown(f"{self.name}: images looked through", after=1) as (_, progress):
+            seen = survey(files, folder / f".{self.name}.files.json", progress)
+        flawed = zip(files, seen, strict=True)
+        damaged = [f"{file.path} ({facts.flaw})" for file, facts in flawed if facts.flaw]
+        if damaged:
+            raise damaged_images(damaged, 0, len(files))
+        return seen
 
     def _repair(self, root: Path) -> str:
         away = f"move {self.target(root)} away and " if self.facts.mirrors else ""
@@ -213,19 +238,28 @@ class UnseenClasses(ArchiveDataset):
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _images(
-        self, folder: Path, photos: Sequence[Photo], side: int, digest: str
+        self,
+        folder: Path,
+        photos: Sequence[Photo],
+        side: int,
+        digest: str,
+        seen: Sequence[Seen],
+        levels: Levels,
     ) -> NDArray[np.uint8]:
         """Return the (n, side, side, 3) images from the cache, which is built if need be."""
         path = folder / f"{self.name}-{side}.npy"
+        source = {"digest": digest, "image_size": side, **source_of(seen, levels, RESIZE)}
+        digests = [facts.digest for facts in seen]
         with shown(f"{self.name}: images resized into {path}") as (report, progress):
-            images = open_images(
-                path,
-                (len(photos), side, side, 3),
-                {"digest": digest, "image_size": side, "resize": RESIZE},
-                decoder(self._paths(folder, photos), progress),
-                report,
-            )
-        return np.array(images) if fits_in_memory(images.nbytes) else images
+
+            def fill(block: NDArray[np.uint8], start: int) -> None:
+                decoder(self._paths(folder, photos), progress, levels, digests)(block, start)
+
+            shape = len(photos), side, side, 3
+            remedy = f"Make room in {folder}, or move it to where you can write"
+            images = open_or_decode(path, shape, source, fill, report, progress, remedy).images
+        mapped = isinstance(images, np.memmap)
+        return np.array(images) if mapped and fits_in_memory(images.nbytes) else images
 
 
 def read_table(path: Path, *kinds: type[int] | type[str], header: str = "") -> list[Any]:

@@ -135,6 +135,18 @@ def test_predictions_are_those_of_a_naive_vote(k):
     assert 0 < (found["label"] == found["knn"]).mean() < 1
 
 
+def test_class_numbers_of_more_than_16_bits_stay_as_they_are():
+    names = tuple(f"class {number}" for number in range(70_000))
+    numbers = np.array([32_767, 32_768, 69_999])
+    data = dataset(numbers[BANK], numbers[TEST], classes=names)
+    rows = {"bank": unit_embeddings(BANK, seed=1), "test": unit_embeddings(TEST, noise=0.01)}
+    found = judged(data, Embedded(**rows)).predictions
+    assert found["label"].tolist() == numbers[TEST].tolist()
+    assert found["knn"].tolist() == [
+        numbers[label] for label in naive_knn(rows["bank"], BANK, rows["test"], 5, 0.1)
+    ]
+
+
 def test_similarities_are_those_of_a_naive_loop_for_the_class_and_each_attribute():
     found = judged(dataset(BANK, TEST, name="cifar10"))
     rows, labels = unit_embeddings(TEST, seed=2), np.array(TEST)

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks.datasets import cache as module
-from benchmarks.datasets.cache import fits_in_memory, free_memory, open_images
+from benchmarks.datasets.cache import fits_in_memory, free_memory, open_images, open_usable
 from benchmarks.errors import DataProblem
 
 SHAPE = (7, 4, 5, 3)
@@ -72,12 +73,20 @@ def test_it_is_built_in_blocks_and_reused(path):
     assert_content(open_images(path, SHAPE, SOURCE, again, pytest.fail))
     assert again.starts == []
     assert files(path.parent) == ["images.npy", "images.npy.json"]
-    assert json.loads((path.parent / "images.npy.json").read_text()) == {
-        "format": 1,
+    record = json.loads((path.parent / "images.npy.json").read_text())
+    blocks = record.pop("blocks")
+    assert record == {
+        "format": 2,
         "shape": [7, 4, 5, 3],
         "source": SOURCE,
         "done": 7,
+        "left_out": [],
     }
+    pixels = np.load(path)
+    assert blocks == [
+        [end, end - start, hashlib.sha256(pixels[start:end].tobytes()).hexdigest()]
+        for start, end in ((0, 2), (2, 4), (4, 6), (6, 7))
+    ]
 
 
 def test_it_is_a_plain_npy_file_mapped_read_only(path):
@@ -125,7 +134,7 @@ def damage_record(path: Path) -> None:
 
 def older_record(path: Path) -> None:
     record = path.with_name("images.npy.json")
-    record.write_text(record.read_text().replace('"format": 1', '"format": 0'))
+    record.write_text(record.read_text().replace('"format": 2', '"format": 1'))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +145,7 @@ def older_record(path: Path) -> None:
         (damage_header, "header is damaged"),
         (lose_record, r"images\.npy\.json is missing or damaged"),
         (damage_record, r"images\.npy\.json is missing or damaged"),
-        (older_record, "expected format 1, found 0"),
+        (older_record, "expected format 2, found 1"),
     ],
 )
 def test_a_flawed_cache_is_built_again_with_a_note(path, damage, reason):
@@ -397,3 +406,116 @@ def test_free_memory_is_the_least_that_any_limit_leaves(tmp_path, content, expec
 def test_half_of_the_free_memory_may_be_taken(monkeypatch, free, size, fits):
     monkeypatch.setattr(module, "free_memory", lambda: free)
     assert fits_in_memory(size) is fits
+
+
+class Picky(Decoder):
+    """Leaves out every image whose number is a multiple of three."""
+
+    def __call__(self, block: np.ndarray, start: int) -> dict[int, str]:
+        super().__call__(block, start)
+        return {row: "flawed" for row in range(len(block)) if (start + row) % 3 == 0}
+
+
+def assert_picked(found) -> None:
+    assert found.left_out == {0: "flawed", 3: "flawed", 6: "flawed"}
+    np.testing.assert_array_equal(found.images[:, 0, 0, 0], [2, 3, 5, 6])
+    assert found.images.shape == (4, 4, 5, 3)
+
+
+def test_images_that_are_left_out_have_no_row_and_a_reason(path):
+    assert_picked(open_usable(path, SHAPE, SOURCE, Picky()))
+    again = Picky()
+    assert_picked(open_usable(path, SHAPE, SOURCE, again, pytest.fail))
+    assert again.starts == []
+    assert np.load(path).shape == (4, 4, 5, 3)
+
+
+@pytest.mark.parametrize("stop_at", [2, 4, 6])
+def test_an_interrupted_build_remembers_what_it_left_out(path, stop_at):
+    with pytest.raises(KeyboardInterrupt):
+        open_usable(path, SHAPE, SOURCE, Picky(stop_at=stop_at, error=KeyboardInterrupt()))
+    decoder = Picky()
+    assert_picked(open_usable(path, SHAPE, SOURCE, decoder, pytest.fail))
+    assert decoder.starts == list(range(stop_at, 7, 2))
+
+
+def test_a_kill_before_the_last_name_costs_nothing_though_images_are_left_out(path):
+    open_usable(path, SHAPE, SOURCE, Picky())
+    path.rename(path.with_name("images.npy.part"))
+    decoder = Picky()
+    assert_picked(open_usable(path, SHAPE, SOURCE, decoder, pytest.fail))
+    assert decoder.starts == []
+
+
+def test_all_images_may_be_left_out(path):
+    def nothing(block, start):
+        return dict.fromkeys(range(len(block)), "flawed")
+
+    for fill in (nothing, None):
+        found = open_usable(path, SHAPE, SOURCE, fill)
+        assert (found.images.shape, len(found.left_out)) == ((0, 4, 5, 3), 7)
+
+
+def flip(path: Path) -> None:
+    """Change one byte and keep size and time of modification."""
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-IMAGE * 3] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("checked_always", [0, 1 << 26])
+@pytest.mark.parametrize("settled", [True, False])
+def test_another_content_of_the_same_size_is_built_again(
+    path, monkeypatch, checked_always, settled
+):
+    monkeypatch.setattr(module, "CHECKED_ALWAYS", checked_always)
+    monkeypatch.setattr(module, "is_settled", lambda stamped: settled)
+    open_images(path, SHAPE, SOURCE, Decoder())
+    open_images(path, SHAPE, SOURCE, Decoder())
+    time.sleep(0.02)  # the clock of a file system may have ticks of 10 ms
+    flip(path)
+    notes = []
+    assert_content(open_images(path, SHAPE, SOURCE, Decoder(), notes.append))
+    assert notes == [
+        f"{path} is built again: its content is not what was written: block 3 is damaged"
+    ]
+
+
+def test_a_large_cache_is_checked_once_and_then_known_by_its_stamp(path, monkeypatch):
+    monkeypatch.setattr(module, "CHECKED_ALWAYS", 0)
+    monkeypatch.setattr(module, "is_settled", lambda stamped: True)
+    open_images(path, SHAPE, SOURCE, Decoder())
+    assert_content(open_images(path, SHAPE, SOURCE, Decoder(), pytest.fail))
+    monkeypatch.setattr(module._Cache, "_whole_blocks", None)
+    assert_content(open_images(path, SHAPE, SOURCE, Decoder(), pytest.fail))
+    os.utime(path)
+    with pytest.raises(TypeError):
+        open_images(path, SHAPE, SOURCE, Decoder())
+
+
+def test_a_part_of_another_content_is_not_gone_on_with(path):
+    interrupted(path)
+    flip(path.with_name("images.npy.part"))
+    decoder = Decoder()
+    assert_content(open_images(path, SHAPE, SOURCE, decoder))
+    assert decoder.starts == [0, 2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"blocks": None},
+        {"blocks": [[7, 7]]},
+        {"blocks": [[7, "7", "ab"]]},
+        {"left_out": [[99, "x"]]},
+        {"left_out": [[0, "x"]]},
+        {"left_out": {}},
+    ],
+)
+def test_a_record_that_does_not_fit_together_is_damaged(path, changes):
+    open_images(path, SHAPE, SOURCE, Decoder(first=50))
+    record = path.with_name("images.npy.json")
+    record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
+    assert_content(open_images(path, SHAPE, SOURCE, Decoder()))

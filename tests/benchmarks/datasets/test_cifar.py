@@ -196,6 +196,66 @@ def test_a_pickle_cannot_call_anything_else(tiny, tmp_path):
     assert not canary.exists()
 
 
+def replace_file(dataset: Cifar, source: Path, name: str, content: bytes) -> Path:
+    """Put another content where the reader expects it, with its digest."""
+    path = source / dataset.facts.folder / name
+    path.write_bytes(content)
+    md5 = {**dataset.facts.md5, name: hashlib.md5(content).hexdigest()}
+    type(dataset).facts = dataclasses.replace(dataset.facts, md5=md5)
+    return path
+
+
+DATA = np.zeros((3, 3072), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([1, 2], "expected a dictionary, found a list of 2"),
+        (7, "expected a dictionary, found a value of type int"),
+        ({}, r"expected bytes of shape \(n, 3,072\) at data, found nothing"),
+        ({"data": [1]}, "at data, found a list of 1"),
+        ({"data": DATA[:, :9]}, r"found uint8 of shape \(3, 9\)"),
+        ({"data": DATA[0]}, r"found uint8 of shape \(3072,\)"),
+        ({"data": DATA.astype(float)}, "found float64"),
+        ({"data": DATA}, "expected 3 numbers at .*labels, found nothing"),
+        ({"data": DATA, "labels": [0, 1]}, "expected 3 numbers .* found a list of 2"),
+        ({"data": DATA, "labels": [0, 1, "2"]}, "expected 3 numbers"),
+        ({"data": DATA, "labels": [0, 1, 3]}, r"expected labels 0\.\.2, found 0\.\.3"),
+        ({"data": DATA, "labels": [0, 1, -1]}, r"expected labels 0\.\.2, found -1\.\.1"),
+        ({"data": DATA[:0], "labels": []}, "expected 0 numbers"),
+    ],
+)
+def test_an_image_file_of_another_content_is_worded(tiny, tmp_path, content, words):
+    dataset, _, _ = tiny
+    if isinstance(content, dict) and "labels" in content:
+        content = {"data": content["data"], dataset.facts.labels_key: content["labels"]}
+    path = replace_file(dataset, tmp_path / "source", "batch_2", pickle.dumps(content))
+    with pytest.raises(DataProblem, match=words) as problem:
+        dataset.load(tmp_path / "source")
+    assert str(problem.value).startswith(f"{path} is not in the official format: ")
+    assert "Delete it and run `bench data tiny" in str(problem.value)
+
+
+@pytest.mark.parametrize("names", [None, 3, ["ape", 2], "ape", {"ape": 0}])
+def test_names_of_another_kind_are_worded(tiny, tmp_path, names):
+    dataset, _, _ = tiny
+    content = pickle.dumps({dataset.facts.names_key: names})
+    replace_file(dataset, tmp_path / "source", "meta", content)
+    with pytest.raises(DataProblem, match=r"meta is not in the official format: expected a "):
+        dataset.load(tmp_path / "source")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no pickle", b"\x80\x05", b"I9\n.", b"(dp0\nS'a'\n.", b"]."]
+)
+def test_what_is_no_pickle_is_worded(tiny, tmp_path, content):
+    dataset, _, _ = tiny
+    replace_file(dataset, tmp_path / "source", "test", content)
+    with pytest.raises(DataProblem, match=r"test is not in the official format: "):
+        dataset.load(tmp_path / "source")
+
+
 def test_fetch_downloads_unpacks_and_verifies(tiny, tmp_path, mirror):
     dataset, _, root = tiny
     lines = []

@@ -167,6 +167,12 @@ def test_a_disk_that_fills_up_stops_at_once(mirror, target):
     assert not target.exists()
 
 
+@pytest.mark.parametrize("url", ["nothing", "http://[", "gopher://x/y", "http://x..y/z"])
+def test_an_address_that_is_none_is_a_reason(mirror, target, url):
+    with pytest.raises(DataProblem, match=r"No mirror gave file\.bin"):
+        download([url], target, MD5, len(BODY))
+
+
 def test_verify_names_file_and_both_digests(tmp_path):
     file = tmp_path / "file.bin"
     with pytest.raises(DataProblem, match=rf"file\.bin is missing \(expected MD5 {MD5}\)"):

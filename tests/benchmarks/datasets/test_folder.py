@@ -196,7 +196,7 @@ def test_unusable_files_are_left_out_with_their_reason(classes):
     picture(classes / "cat" / "tiny.png", 7, 300)
     data = load(classes)
     assert data.notes == (
-        "4 of 23 files left out: ape/03.png (cannot be read), ape/broken.jpg (cannot be read), "
+        "4 of 23 files left out: ape/03.png (empty), ape/broken.jpg (cannot be read), "
         "bee/cut.jpg (truncated), cat/tiny.png (7x300 is smaller than 8 pixels)",
     )
     assert len(data.train) + len(data.test) == 19

@@ -107,6 +107,24 @@ def test_without_a_terminal_every_tenth_is_a_line_on_standard_error(capsys):
     assert len(lines) == 11
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_short_work_shows_no_progress(monkeypatch, capsys, terminal):
+    console = Console(force_terminal=terminal, stderr=True)
+    monkeypatch.setattr(photos, "Console", lambda **_: console)
+    with shown("birds", after=60) as (_, progress):
+        progress(20, 40)
+        progress(40, 40)
+    assert "birds" not in capsys.readouterr().err
+
+
+def test_brackets_in_a_folder_s_name_are_no_markup(monkeypatch, capsys):
+    monkeypatch.setattr(photos, "Console", lambda **_: Console(force_terminal=True, stderr=True))
+    with shown("a[/red] [bold]b") as (_, progress):
+        progress(3, 40)
+        progress(40, 40)
+    assert "[/red]" in capsys.readouterr().err
+
+
 def test_on_a_terminal_there_is_a_bar(monkeypatch, capsys):
     monkeypatch.setattr(photos, "Console", lambda **_: Console(force_terminal=True, stderr=True))
     with warnings.catch_warnings(), shown("birds") as (report, progress):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.datasets import unseen
+from benchmarks.datasets import cache, decoded, unseen
 from benchmarks.datasets.cub200 import CUB200, Cub200
 from benchmarks.datasets.download import md5_of
 from benchmarks.datasets.unseen import Extent, read_table
@@ -93,6 +93,34 @@ def test_images_are_decoded_once_into_the_cache(folder, monkeypatch, capsys):
         assert isinstance(other.images, np.memmap)
         assert not isinstance(one.images, np.memmap)
         np.testing.assert_array_equal(one.images, other.images)
+
+
+def test_a_folder_without_room_for_the_cache_costs_time_alone(folder, monkeypatch, capsys):
+    expected = Cub200().load(folder, 16)
+    for path in folder.glob("cub200-*"):
+        path.unlink()
+    capsys.readouterr()
+
+    class Full:
+        free = 10
+
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: Full)
+    data = Cub200().load(folder, 16)
+    np.testing.assert_array_equal(data.train.images, expected.train.images)
+    assert data.digest == expected.digest
+    assert "decoded into memory, anew by every command. Make room in" in capsys.readouterr().err
+    monkeypatch.setattr(decoded, "fits_in_memory", lambda size: False)
+    with pytest.raises(DataProblem, match="more than half of the free memory"):
+        Cub200().load(folder, 16)
+
+
+def test_another_photograph_of_the_same_size_is_decoded_anew(folder):
+    Image.new("RGB", (20, 20), (1, 2, 3)).save(folder / "images" / TRAIN[2], "BMP")
+    first = Cub200().load(folder, 16)
+    Image.new("RGB", (20, 20), (200, 2, 3)).save(folder / "images" / TRAIN[2], "BMP")
+    second = Cub200().load(folder, 16)
+    assert first.digest == second.digest  # which is of names and sizes
+    assert second.train.images[2, 0, 0].tolist() == [200, 2, 3]
 
 
 def test_another_file_of_a_listed_name_is_another_content(folder):
