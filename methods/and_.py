@@ -47,7 +47,8 @@ def neighbourhood_loss(
 ) -> Tensor:
     """Return the mean of -log(p_i + p_neighbour) for anchors and -log p_i for the others.
 
-    Source: Eqs. 4, 6 and 7. p is the softmax over the bank. Without anchors this is NPSoftmax.
+    The loss L_and of Han et al. (2020), whose sum is a mean here as in both released codes. p is
+    the softmax over the bank. Without anchors this is NPSoftmax.
 
     Args:
         embeddings: (b, d) L2-normalised embeddings.

@@ -13,7 +13,7 @@ from methods.shared.views import as_two_views
 def regression_loss(predicted: Array, target: Array) -> Tensor:
     """Return the mean of |q - z|^2 = 2 - 2 cos(q, z) between unit rows, Eq. 2.
 
-    Between 0 and 4. The target gets no gradient. The method adds both directions (Eq. 3).
+    Between 0 and 4. The target gets no gradient. The method adds both directions.
 
     Args:
         predicted: (n, d) predictions q of one view; any length, normalised here.

@@ -24,7 +24,7 @@ CELLS = 1 << 22
 def cycle_pairs(neighbours: Array, length: int = 4) -> Tensor:
     """Return the pairs (i, j) with j among i's nearest and a short way back from j to i.
 
-    Section 3.1: an edge of the directed neighbour graph that closes a cycle of at most `length`
+    An edge of the directed neighbour graph that closes a cycle of at most `length`
     edges joins images of one class more often than the edge alone. With length 2 that is a mutual
     neighbour.
 
@@ -59,7 +59,7 @@ def geodesic_negatives(
 ) -> Tensor:
     """Return each image's hard negatives: near in the embedding, far along the graph.
 
-    Section 3.2. The geodesic distance is the shortest way over edges of the (undirected)
+    The geodesic distance is the shortest way over edges of the (undirected)
     neighbour graph, each as long as its Euclidean distance. A candidate is a negative if that is
     more than `stretch` times its Euclidean distance, or if no way leads there.
 

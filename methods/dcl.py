@@ -12,7 +12,7 @@ from methods.shared.views import as_two_views, pairwise_logits
 def decoupled_loss(
     first: Array, second: Array, temperature: float, weights: Array | None = None
 ) -> Tensor:
-    """Return the mean over 2n anchors of -w s(own) + log sum exp s(others), Eqs. 5 and 6.
+    """Return the mean over 2n anchors of -w s(own) + log sum exp s(others), L_DC and L_DCW.
 
     s is the cosine divided by the temperature; "others" are the 2n - 2 views of other instances.
     The loss can be negative: nothing ties the positive to the sum.
@@ -22,7 +22,7 @@ def decoupled_loss(
         second: (n, d) embeddings of another view; row i shows instance i again.
         temperature: divides the cosines, above 0.
         weights: (n,) w of each instance's positive term, such as `von_mises_fisher_weights`
-            (DCLW, Eq. 6); None for 1 (DCL, Eq. 5).
+            (L_DCW); None for 1 (L_DC).
     """
     check_positive(temperature, "temperature")
     first, second = as_two_views(first, second, least=2)
@@ -37,9 +37,9 @@ def decoupled_loss(
 
 @torch.no_grad()
 def von_mises_fisher_weights(first: Array, second: Array, sigma: float = 0.5) -> Tensor:
-    """Return (n,) w = 2 - exp(cos / sigma) / mean exp(cos / sigma), below Eq. 6, without gradient.
+    """Return (n,) w = 2 - exp(cos / sigma) / mean exp(cos / sigma), the weight of L_DCW.
 
-    Positives that are far apart weigh more; the mean weight is 1.
+    Positives that are far apart weigh more; the mean weight is 1. Without gradient.
 
     Args:
         first: (n, d) L2-normalised embeddings of one view.

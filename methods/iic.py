@@ -10,7 +10,7 @@ from methods.shared.arguments import as_floats
 
 
 def joint_probabilities(first: Array, second: Array) -> Tensor:
-    """Return the symmetric joint distribution of two views' clusters, Eq. 3, for each head.
+    """Return the symmetric joint distribution of two views' clusters, Eq. 2, for each head.
 
     Args:
         first: (h, n, c) probabilities of c clusters by each of h heads; rows sum to 1.

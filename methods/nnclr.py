@@ -12,7 +12,7 @@ from methods.shared.views import as_two_views
 
 @torch.no_grad()
 def nearest_in_support(embeddings: Array, support: Array) -> Tensor:
-    """Return (n, d) rows of the support set, each nearest to an embedding, Eq. 3.
+    """Return (n, d) rows of the support set, each nearest to an embedding, Eq. 4.
 
     For unit rows the nearest in Euclidean distance is the one of the largest inner product.
 
@@ -26,11 +26,11 @@ def nearest_in_support(embeddings: Array, support: Array) -> Tensor:
 
 
 def nearest_neighbour_loss(neighbours: Array, predicted: Array, temperature: float) -> Tensor:
-    """Return the mean -log softmax_k(NN(z_i) . p_k / temperature) at k = i, Eq. 2.
+    """Return the mean -log softmax_k(NN(z_i) . p_k / temperature) at k = i, Eq. 3.
 
     The negatives are the n - 1 other predictions of the batch. The method averages it over both
-    directions: neighbours of view 1 with predictions of view 2, and the reverse. lightly and
-    solo-learn differ here: lightly's NNCLR is `nt_xent_loss(neighbours, predicted)`.
+    directions: neighbours of view 1 with predictions of view 2, and the reverse. lightly's NNCLR,
+    to which its published values belong, is `nt_xent_loss(neighbours, predicted)` instead.
 
     Args:
         neighbours: (n, d) `nearest_in_support` of one view's projections.

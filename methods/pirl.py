@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from evaluation.arrays import Array, check_count
 from methods.base import normalise
 from methods.nce import nce_loss
-from methods.shared.arguments import as_floats, as_index
+from methods.shared.arguments import as_floats
 from methods.shared.memory import remembered_similarities
 
 GRID = 3
@@ -25,7 +25,7 @@ def jigsaw_patches(
 ) -> Tensor:
     """Return nine patches of each image, one from a random place in each cell, in random order.
 
-    Section 3.2: the gap between patches keeps a network from matching their edges. Cropping and
+    The gap between patches keeps a network from matching their edges. Cropping and
     colours are the augmentation's, before this.
 
     Args:
@@ -43,26 +43,34 @@ def jigsaw_patches(
             f"images: expected height and width divisible by {GRID}, got {height} x {width}; "
             "crop to such a size"
         )
-    cell = torch.tensor([height // GRID, width // GRID], device=images.device)
     smallest = min(height, width) // GRID
     side = round(0.75 * smallest) if patch is None else check_count(patch, "patch")
     if not 1 <= side <= smallest:
         raise ValueError(f"patch: expected 1 to {smallest}, the side of a cell, got {side}")
-    places = batch, GRID * GRID
-    uniform = torch.rand(*places, 3, generator=generator, device=images.device)
+    uniform = torch.rand(batch, GRID**2, 3, generator=generator, device=images.device)
     # the order of random numbers is a uniformly random permutation of the nine cells
     cells = uniform[..., 0].argsort(1)  # (b, 9)
-    corner = torch.stack([cells // GRID, cells % GRID], 2) * cell  # (b, 9, 2) of the cell
-    slack = cell - side + 1  # offsets 0 to cell - side, both included
-    # a uniform number can round up to 1 after the product, hence the minimum
-    offset = torch.minimum((uniform[..., 1:] * slack).long(), slack - 1)
-    start = corner + offset
-    along = torch.arange(side, device=images.device)
-    rows = (start[..., 0, None] + along)[:, :, None, :, None]  # (b, 9, 1, p, 1)
-    columns = (start[..., 1, None] + along)[:, :, None, None, :]  # (b, 9, 1, 1, p)
+    rows = _places(cells // GRID, height // GRID, uniform[..., 1], side)  # (b, 9, p)
+    columns = _places(cells % GRID, width // GRID, uniform[..., 2], side)
     image = torch.arange(batch, device=images.device).view(-1, 1, 1, 1, 1)
     channel = torch.arange(channels, device=images.device).view(1, 1, -1, 1, 1)
-    return images[image, channel, rows, columns]
+    # indices of shapes (b, 1, 1, 1, 1), (1, 1, c, 1, 1), (b, 9, 1, p, 1) and (b, 9, 1, 1, p)
+    return images[image, channel, rows[:, :, None, :, None], columns[:, :, None, None, :]]
+
+
+def _places(cells: Tensor, length: int, uniform: Tensor, side: int) -> Tensor:
+    """Return (b, 9, p) pixels, in one direction, of patches at random places in their cells.
+
+    Args:
+        cells: (b, 9) which cell, 0 to 2.
+        length: of a cell.
+        uniform: (b, 9) random numbers from 0 to below 1.
+        side: p; the offset in a cell is 0 to length - p, both included.
+    """
+    # a product of fp32 can round up to the next whole number, hence the bound
+    offset = (uniform * (length - side + 1)).long().clamp(max=length - side)
+    along = torch.arange(side, device=cells.device)
+    return (cells * length + offset).unsqueeze(2) + along
 
 
 class JigsawHead(nn.Module):
@@ -87,29 +95,14 @@ class JigsawHead(nn.Module):
         return normalise(joined)  # (b, d)
 
 
-def draw_noise(index: Tensor, instances: int, noise: int) -> Tensor:
-    """Return (b, 1 + k) rows of the bank: each image's own, then k uniform ones.
-
-    With replacement, and the own row is not excluded: it comes k / n times on average.
-
-    Args:
-        index: (b,) rows of the images.
-        instances: n.
-        noise: k.
-    """
-    index = as_index(index, "index", len(index))
-    shape = len(index), check_count(noise, "noise")
-    drawn = torch.randint(check_count(instances, "instances"), shape, device=index.device)
-    return torch.cat([index.unsqueeze(1), drawn], 1)
-
-
 def memory_scores(embeddings: Array, bank: Array, rows: Tensor, temperature: float) -> Tensor:
     """Return (b, 1 + k) exp(cosine / temperature) to the own memory and to the noise's.
 
     Args:
         embeddings: (b, d) L2-normalised embeddings, of the image or of its patches.
         bank: (n, d) memories of the images; get no gradient.
-        rows: (b, 1 + k), `draw_noise`.
+        rows: (b, 1 + k), `methods.nce.draw_noise`: one draw for each of the two terms. The released
+            code does not exclude the own row, the paper does.
         temperature: at least 0.012, as exp(1 / temperature) must fit fp32; the paper's is 0.07.
     """
     if not temperature >= 0.012:
@@ -126,9 +119,9 @@ def pirl_loss(
     instances: int,
     weight: float = 0.5,
 ) -> Tensor:
-    """Return w NCE(m_I, g(patches)) + (1 - w) NCE(m_I, f(image)), Eq. 7.
+    """Return w NCE(m_I, g(patches)) + (1 - w) NCE(m_I, f(image)), the loss of PIRL.
 
-    The bank m is moved by the image's embedding only, after both terms (section 3.3).
+    The bank m is moved by the image's embedding only, after both terms.
 
     Args:
         image: (b, 1 + k) `memory_scores` of the images' embeddings.

@@ -63,7 +63,8 @@ def swapped_prediction_loss(
     codes = torch.stack(
         [as_floats(q, f"assignments[{a}]", *shape) for a, q in enumerate(assignments)]
     ).detach()  # (a, n, k)
-    # every assignment with every crop, then without each crop's own
-    crossed = torch.einsum("ank,vnk->av", codes, predicted)
+    # every assignment with every crop, then without each crop's own; as one product in fp32
+    with torch.autocast(codes.device.type, enabled=False):
+        crossed = codes.flatten(1) @ predicted.flatten(1).T  # (a, n k) by (n k, v)
     swapped = crossed.sum() - crossed.diagonal().sum()
     return -swapped / (assigned * (crops - 1) * shape[0])

@@ -11,7 +11,7 @@ from methods.shared.views import as_two_views
 
 
 def norm_fc_logits(embeddings: Array, weights: Array, temperature: float = 0.1) -> Tensor:
-    """Return the logits of classifiers whose weight vectors have unit length, section 3.3.
+    """Return the logits of classifiers whose weight vectors have unit length (Norm-FC).
 
     Every class then has the same reach, and a large temperature cannot be undone by long weights.
 

@@ -1,6 +1,6 @@
 """Nearest neighbours and entropies within a memory bank, without the whole (n, n) matrix.
 
-Source: Huang et al., ICML 2019 (AND), section 3.2; Super-AND discovers the same way.
+Source: Huang et al., ICML 2019 (AND), and its released code; Super-AND discovers the same way.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Neighbourhoods:
 def discover(bank: Array, temperature: float, cells: int | None = None) -> Neighbourhoods:
     """Return each instance's nearest neighbour and the entropy of its similarities.
 
-    p_i = softmax(v_i V^T / temperature), the instance itself included (section 3.2 and the code).
+    p_i = softmax(v_i V^T / temperature), the instance itself included as in the code.
     Of neighbours that are equally near, the one with the lowest index is found.
 
     Args:

@@ -8,7 +8,7 @@ from methods.npsoftmax import nonparametric_softmax_loss
 
 
 def naive(embeddings, bank, index, neighbour, temperature):
-    """Eqs. 4, 6 and 7, image by image."""
+    """L_and, image by image."""
     total = torch.zeros((), dtype=torch.float64)
     for f, own, near in zip(embeddings, index, neighbour, strict=True):
         weights = [(f @ v / temperature).exp() for v in bank]

@@ -8,7 +8,7 @@ from methods.simclr import nt_xent_loss
 
 
 def naive(first, second, temperature, weights=None):
-    """Eqs. 5 and 6, image by image."""
+    """L_DC and L_DCW, image by image."""
     images, n = [*first, *second], len(first)
     total = torch.zeros((), dtype=torch.float64)
     for i in range(2 * n):

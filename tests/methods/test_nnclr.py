@@ -8,7 +8,7 @@ from methods.simclr import nt_xent_loss
 
 
 def naive(neighbours, predicted, temperature):
-    """Eq. 2, image by image."""
+    """Eq. 3, image by image."""
     total = torch.zeros((), dtype=torch.float64)
     for i in range(len(neighbours)):
         weights = [(neighbours[i] @ p / temperature).exp() for p in predicted]

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from methods.base import normalise
-from methods.nce import nce_loss
-from methods.pirl import JigsawHead, draw_noise, jigsaw_patches, memory_scores, pirl_loss
+from methods.nce import draw_noise, nce_loss
+from methods.pirl import JigsawHead, jigsaw_patches, memory_scores, pirl_loss
 from methods.shared.memory import update_bank
 
 
@@ -87,7 +87,7 @@ def naive_scores(embeddings, bank, rows, temperature):
 
 
 def naive(image, patches, normaliser, instances, weight):
-    """Eq. 7 with the NCE of Eq. 5, term by term; h = p / (p + k / n), p = score / Z."""
+    """Both NCE terms, score by score; h = p / (p + k / n), p = score / Z."""
     total = torch.zeros((), dtype=torch.float64)
     for scores, share in ((patches, weight), (image, 1 - weight)):
         for row in scores:

@@ -20,7 +20,7 @@ def test_the_oldest_rows_are_replaced_round_and_round():
     queue = Queue(6, 3)
     kept = []
     for step in range(8):
-        kept = (kept + [2 * step, 2 * step + 1])[-6:]
+        kept = [*kept, 2 * step, 2 * step + 1][-6:]
         queue.enqueue(batch(2 * step))
         assert set(kept) <= set(queue.rows[:, 0].tolist())
     assert sorted(queue.rows[:, 0].tolist()) == sorted(kept)
