@@ -24,9 +24,8 @@ CELLS = 1 << 22
 def cycle_pairs(neighbours: Array, length: int = 4) -> Tensor:
     """Return the pairs (i, j) with j among i's nearest and a short way back from j to i.
 
-    An edge of the directed neighbour graph that closes a cycle of at most `length`
-    edges joins images of one class more often than the edge alone. With length 2 that is a mutual
-    neighbour.
+    An edge of the directed neighbour graph that closes a cycle of at most `length` edges joins
+    images of one class more often than any edge. With length 2 that is a mutual neighbour.
 
     Args:
         neighbours: (n, k) int64 nearest other images of each image.
@@ -59,9 +58,9 @@ def geodesic_negatives(
 ) -> Tensor:
     """Return each image's hard negatives: near in the embedding, far along the graph.
 
-    The geodesic distance is the shortest way over edges of the (undirected)
-    neighbour graph, each as long as its Euclidean distance. A candidate is a negative if that is
-    more than `stretch` times its Euclidean distance, or if no way leads there.
+    The geodesic distance is the shortest way over edges of the (undirected) neighbour graph, each
+    as long as its Euclidean distance. A candidate is a negative if that is more than `stretch`
+    times its Euclidean distance, or if no way leads there.
 
     Args:
         embeddings: (n, d) L2-normalised embeddings.

@@ -1,8 +1,8 @@
 """PIRL: an image and its shuffled patches share an embedding (Misra, van der Maaten, CVPR 2020).
 
-Four things that a public re-implementation has otherwise, with 17.4 % on ten classes as its
-result: both terms compare with a memory bank of all images, not with a queue; the positive is the
-image's own row of the bank, which the noise is drawn apart from; the second term compares the
+Four things that a public re-implementation, with 17.4 % on ten classes, does otherwise: both
+terms compare with a memory bank of all images, not with a queue; an image's own row is not among
+its negatives in every step, only as often as chance draws it; the second term compares the
 image's embedding with its memory, not with itself; patches are encoded one by one, not as one
 shuffled image.
 """
@@ -25,8 +25,8 @@ def jigsaw_patches(
 ) -> Tensor:
     """Return nine patches of each image, one from a random place in each cell, in random order.
 
-    The gap between patches keeps a network from matching their edges. Cropping and
-    colours are the augmentation's, before this.
+    The gaps between patches keep a network from matching their edges. Cropping and colours are the
+    augmentation's, before this.
 
     Args:
         images: (b, c, h, w), h and w divisible by 3.

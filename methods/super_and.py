@@ -1,20 +1,24 @@
 """Super-AND: AND with augmentation and unification-entropy terms (Han et al., ECCV 2020).
 
 Source: "Mitigating Embedding and Class Assignment Mismatch in Unsupervised Image Classification",
-section 3.1, and the released code where the two differ. The neighbourhood term is AND's own,
-over both views; its probabilities come from the same rows of similarities as the other terms'.
+its first stage, and the released code where the two differ.
 """
 
 import math
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from evaluation.arrays import Array, check_positive
-from methods.base import normalise
+from methods.and_ import neighbourhood_loss_of_logits
 from methods.invaspread import instance_spread_loss
-from methods.shared.arguments import as_floats, as_index
+from methods.shared.arguments import as_floats, as_index, check_choice
+from methods.shared.similarity import similarity
 from methods.shared.views import as_two_views
+
+Augmentation = Literal["rows", "embeddings"]
 
 
 def unification_entropy(similarities: Array, index: Array, own: float = -10.0) -> Tensor:
@@ -70,9 +74,46 @@ def row_augmentation_loss(first: Array, second: Array, temperature: float = 0.1)
         temperature: of the loss, above 0.
     """
     first, second = as_two_views(first, second, least=2)
-    return instance_spread_loss(_unit(first), _unit(second), temperature)
+    return instance_spread_loss(F.normalize(first), F.normalize(second), temperature)
 
 
-def _unit(rows: Tensor) -> Tensor:
-    """Return (b, n) rows of unit length, fp64 kept."""
-    return normalise(rows) if rows.dtype != torch.float64 else rows / rows.norm(dim=1, keepdim=True)
+def super_and_loss(
+    first: Array,
+    second: Array,
+    bank: Array,
+    index: Array,
+    neighbour: Array,
+    *,
+    weight: float,
+    temperature: float = 0.1,
+    augmentation: Augmentation = "rows",
+) -> Tensor:
+    """Return L_and + L_aug + w(t) L_ue, the loss of the first stage.
+
+    L_and and L_ue are means over both views' images.
+
+    Args:
+        first: (b, d) L2-normalised embeddings of one view.
+        second: (b, d) embeddings of another view.
+        bank: (n, d) remembered embeddings; get no gradient.
+        index: (b,) row of the bank that remembers each instance.
+        neighbour: (b,) row of each anchor's neighbour; below 0 for an instance that is none.
+        weight: w(t), `unification_weight`.
+        temperature: of all three, above 0.
+        augmentation: what L_aug compares, "rows" of similarities as in the code, or "embeddings".
+    """
+    check_positive(temperature, "temperature")
+    check_choice(augmentation, "augmentation", Augmentation)
+    first, second = as_two_views(first, second, least=2)
+    bank = as_floats(bank, "bank", "n", first.shape[1])
+    index = as_index(index, "index", len(first)).repeat(2)
+    neighbour = as_index(neighbour, "neighbour", len(first)).repeat(2)
+    rows = similarity(torch.cat([first, second]), bank.detach(), temperature)  # (2b, n)
+    discovered = neighbourhood_loss_of_logits(rows, index, neighbour)
+    if augmentation == "rows":
+        invariant = row_augmentation_loss(rows[: len(first)], rows[len(first) :], temperature)
+    else:
+        invariant = instance_spread_loss(first, second, temperature)
+    if weight == 0:  # the first 2/5 of a round: spare the entropy of 2b rows of n
+        return discovered + invariant
+    return discovered + invariant + weight * unification_entropy(rows, index)

@@ -20,7 +20,7 @@ from methods.shared.queue import Queue
 from methods.shared.sobel import sobel
 from methods.simclr import nt_xent_loss
 from methods.simsiam import negative_cosine
-from methods.super_and import row_augmentation_loss, unification_entropy
+from methods.super_and import row_augmentation_loss, super_and_loss, unification_entropy
 from methods.swav import sinkhorn, swapped_prediction_loss
 from methods.tsuc import two_stage_loss
 from methods.vicreg import vicreg_loss
@@ -75,6 +75,7 @@ LOSSES = {
     "and": lambda a, b: neighbourhood_loss(a, BANK, INDEX, NEIGHBOUR, 0.1),
     "unification": lambda a, b: unification_entropy(10 * products(a, BANK), INDEX),
     "rows": lambda a, b: row_augmentation_loss(a, b),
+    "super-and": lambda a, b: super_and_loss(a, b, BANK, INDEX, NEIGHBOUR, weight=0.4),
     "iic": lambda a, b: mutual_information_loss(a.float().softmax(1), b.float().softmax(1)),
     "tsuc": lambda a, b: two_stage_loss(a, b, HEADS),
     "cyclic": lambda a, b: contrastive_loss(a, b, POSITIVE),

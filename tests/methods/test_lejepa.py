@@ -24,7 +24,7 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("points", "limit"), [(17, 5.0), (10, 3.0)])
+@pytest.mark.parametrize(("points", "limit"), [(17, 5.0), (10, 3.0), (2, 1.0), (3, 1.0)])
 def test_the_statistic_is_that_of_complex_arithmetic(points, limit):
     samples = 1.5 * normal(20, 4) + 0.3
     expected = [naive_statistic(column, points, limit) for column in samples.T]
@@ -98,6 +98,26 @@ def test_the_prediction_is_that_of_a_loop(assert_agree, global_views):
 
 def test_equal_views_predict_each_other():
     assert prediction_loss([normal(4, 3)] * 3).item() == pytest.approx(0, abs=1e-20)
+
+
+def test_agrees_with_lightly(assert_agree, lightly):
+    module = pytest.importorskip("lightly.loss.lejepa_loss")
+    theirs = module.SIGReg(knots=17, t_max=3.0, num_vectors=6)
+    torch.manual_seed(0)  # what theirs draws
+    drawn = torch.randn(4, 6, dtype=torch.float64)
+    directions = (drawn / drawn.norm(dim=0)).T
+
+    def seeded(embeddings):
+        torch.manual_seed(0)
+        return theirs(embeddings)
+
+    # their 17 points lie from 0 to 3, ours from -3 to 3
+    assert_agree(
+        lambda e: sigreg(e, directions, 33, 3.0), seeded, normal(8, 4), rtol=1e-5, atol=1e-6
+    )
+    views = torch.stack([normal(8, 4, seed=seed) for seed in range(5)])
+    expected = module.lejepa_invariance_loss(all_proj=views, global_proj=views[:2])
+    torch.testing.assert_close(prediction_loss(list(views), 2), expected)
 
 
 @pytest.mark.parametrize(

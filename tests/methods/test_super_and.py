@@ -3,8 +3,14 @@ import math
 import pytest
 import torch
 
+from methods.and_ import neighbourhood_loss
 from methods.invaspread import instance_spread_loss
-from methods.super_and import row_augmentation_loss, unification_entropy, unification_weight
+from methods.super_and import (
+    row_augmentation_loss,
+    super_and_loss,
+    unification_entropy,
+    unification_weight,
+)
 
 
 def naive_entropy(similarities, index, own):
@@ -114,6 +120,32 @@ def test_rows_differ_from_embeddings_and_their_factor_does_not_matter(unit):
     rows = row_augmentation_loss(first @ bank.T, second @ bank.T)
     torch.testing.assert_close(rows, row_augmentation_loss(first @ bank.T * 10, second @ bank.T))
     assert abs(rows - instance_spread_loss(first, second)) > 0.01
+
+
+@pytest.mark.parametrize("augmentation", ["rows", "embeddings"])
+@pytest.mark.parametrize("weight", [0.0, 0.4])
+def test_the_whole_is_the_sum_of_its_terms(unit, assert_agree, weight, augmentation):
+    bank, index, near = unit(9, 5), torch.tensor([3, 0, 8, 5]), torch.tensor([2, -1, 7, -1])
+
+    def terms(first, second):
+        views = first, second
+        rows = [view @ bank.T / 0.2 for view in views]
+        discovered = sum(neighbourhood_loss(view, bank, index, near, 0.2) for view in views) / 2
+        entropy = sum(unification_entropy(row, index) for row in rows) / 2
+        compared = rows if augmentation == "rows" else views
+        invariant = (row_augmentation_loss if augmentation == "rows" else instance_spread_loss)(
+            *compared, 0.2
+        )
+        return discovered + invariant + weight * entropy
+
+    assert_agree(
+        lambda a, b: super_and_loss(
+            a, b, bank, index, near, weight=weight, temperature=0.2, augmentation=augmentation
+        ),
+        terms,
+        unit(4, 5, seed=1),
+        unit(4, 5, seed=2),
+    )
 
 
 def test_wrong_arguments_are_named(unit):
