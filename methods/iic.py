@@ -5,7 +5,7 @@ import sys
 import torch
 from torch import Tensor
 
-from evaluation.arrays import Array
+from evaluation.arrays import Array, check_positive
 from methods.shared.arguments import as_floats
 
 
@@ -37,13 +37,12 @@ def head_losses(first: Array, second: Array, entropy_weight: float = 1.0) -> Ten
     Args:
         first: (h, n, c), see `joint_probabilities`.
         second: (h, n, c).
-        entropy_weight: w, lambda in the code, at least 1.
+        entropy_weight: w, lambda in the code, above 0.
 
     Returns:
         (h,), with w = 1 from -log c to 0. The head of the lowest one is chosen.
     """
-    if not entropy_weight >= 1:
-        raise ValueError(f"entropy_weight: expected at least 1, got {entropy_weight!r}")
+    check_positive(entropy_weight, "entropy_weight")
     joint = joint_probabilities(first, second)
     # the floor of the code: float64's epsilon, which fp32 holds too; P log P is then 0 at P = 0
     joint = joint.clamp(min=sys.float_info.epsilon)
