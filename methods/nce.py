@@ -33,6 +33,24 @@ def nce_loss(positive: Array, noise: Array, normaliser: float | Tensor, instance
     return (recognised + rejected.sum(1)).mean()
 
 
+def draw_noise(index: Tensor, instances: int, noise: int, exclude_own: bool = False) -> Tensor:
+    """Return (b, 1 + k) rows of the bank: that of each instance, then of its noise.
+
+    Uniform, with replacement; unless it is excluded the own row comes k / n times on average.
+
+    Args:
+        index: (b,) int64 rows of the instances.
+        instances: n, the rows of the bank; at least 2 to exclude one.
+        noise: k.
+        exclude_own: never draw an instance as its own noise.
+    """
+    rows = torch.randint(instances - exclude_own, (len(index), 1 + noise), device=index.device)
+    if exclude_own:
+        rows += rows >= index.unsqueeze(1)
+    rows[:, 0] = index
+    return rows
+
+
 class NCE(MemoryMethod):
     """Tell each instance's memory from noise that is drawn uniformly from all memories.
 
@@ -88,12 +106,7 @@ class NCE(MemoryMethod):
 
     def draw(self, index: Tensor) -> Tensor:
         """Return (b, 1 + k) rows of the bank: that of each (b,) instance, then of its noise."""
-        shape = len(index), 1 + self.noise
-        rows = torch.randint(self.instances - self.exclude_positive, shape, device=index.device)
-        if self.exclude_positive:
-            rows += rows >= index.unsqueeze(1)
-        rows[:, 0] = index
-        return rows
+        return draw_noise(index, self.instances, self.noise, self.exclude_positive)
 
     def estimate_partition(self, scores: Tensor) -> Tensor:
         """Return Z, updated from the (b, 1 + k) scores of a batch: their mean times n."""

@@ -4,12 +4,14 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors: threads cost more than they give
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from click.testing import CliRunner, Result
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.cli import main
 from methods import registry
@@ -63,3 +65,29 @@ def bench(tmp_path: Path, tiny_recipe: Path, monkeypatch):
         return result
 
     return call
+
+
+class OnlyOperationsThatDoNotWait(TorchDispatchMode):
+    """Fails on operators that make a GPU's host wait: values read back, shapes drawn from data."""
+
+    WAITING = ("_local_scalar_dense", "item", "nonzero", "masked_select", "unique", "is_nonzero",
+               "equal", "tolist", "lift_fresh", "repeat_interleave")  # fmt: skip
+
+    def __init__(self):
+        super().__init__()
+        self.seen = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        self.seen[name] += 1
+        assert not any(name.startswith(waiting) for waiting in self.WAITING), name
+        if name.startswith("index"):
+            masks = [a for group in args[1:] if isinstance(group, (list, tuple)) for a in group]
+            assert not any(m is not None and m.dtype in (torch.bool, torch.uint8) for m in masks)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def only_operations_that_do_not_wait():
+    """Return a context that fails where a GPU's host would wait, and counts what it has seen."""
+    return OnlyOperationsThatDoNotWait

@@ -1,6 +1,5 @@
 import json
 import math
-from collections import Counter
 from dataclasses import asdict, replace
 
 import pytest
@@ -9,7 +8,6 @@ import torchvision.transforms as T
 import torchvision.transforms.functional as TF
 from pydantic import BaseModel
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks import augment as module
 from benchmarks.augment import Augmentation, augment, prepare
@@ -198,44 +196,24 @@ def test_colours_left_out():
     assert not torch.allclose(coloured, images.float(), atol=1)
 
 
-class OnlyOperationsThatDoNotWait(TorchDispatchMode):
-    """Fails on operators that make a GPU's host wait: values read back, shapes drawn from data."""
-
-    WAITING = ("_local_scalar_dense", "item", "nonzero", "masked_select", "unique", "is_nonzero",
-               "equal", "tolist", "lift_fresh", "repeat_interleave")  # fmt: skip
-
-    def __init__(self):
-        super().__init__()
-        self.seen = Counter()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function.overloadpacket.__name__
-        self.seen[name] += 1
-        assert not any(name.startswith(waiting) for waiting in self.WAITING), name
-        if name.startswith("index"):
-            masks = [a for group in args[1:] if isinstance(group, (list, tuple)) for a in group]
-            assert not any(m is not None and m.dtype in (torch.bool, torch.uint8) for m in masks)
-        return function(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("n", [8, 9])
-def test_nothing_waits_for_the_device(n):
+def test_nothing_waits_for_the_device(n, only_operations_that_do_not_wait):
     images = pictures(n)
     changes = Augmentation(jitter_probability=0.8)
     augment(images, changes, MEAN, STD, rng())  # constants are copied to the device once
-    with OnlyOperationsThatDoNotWait() as operations:
+    with only_operations_that_do_not_wait() as operations:
         augment(images, changes, MEAN, STD, rng())
         augment(images, changes.without("crop"), MEAN, STD, rng())
         prepare(images, MEAN, STD)
     assert operations.seen["grid_sampler_2d"] == 1
-    with pytest.raises(AssertionError), OnlyOperationsThatDoNotWait():
+    with pytest.raises(AssertionError), only_operations_that_do_not_wait():
         images[images > 3]
 
 
-def test_many_images_take_no_more_operations_than_few():
-    with OnlyOperationsThatDoNotWait() as few:
+def test_many_images_take_no_more_operations_than_few(only_operations_that_do_not_wait):
+    with only_operations_that_do_not_wait() as few:
         augment(pictures(4), Augmentation(), MEAN, STD, rng())
-    with OnlyOperationsThatDoNotWait() as many:
+    with only_operations_that_do_not_wait() as many:
         augment(pictures(64), Augmentation(), MEAN, STD, rng())
     assert many.seen == few.seen
 

@@ -1,0 +1,31 @@
+"""DIET: the image's index is its class, with label smoothing (Ibrahim et al., arXiv:2302.10260)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from evaluation.arrays import Array
+from methods.shared.arguments import as_floats, as_index
+from methods.shared.similarity import similarity
+
+
+def datum_index_loss(
+    features: Array, weights: Array, index: Array, smoothing: float = 0.8
+) -> Tensor:
+    """Return the mean cross-entropy over the indices of all n images, labels smoothed.
+
+    The target is 1 - smoothing for the image's own index, and smoothing / n for every index
+    besides: an image seen once an epoch is not pushed from its likes with full force.
+
+    Args:
+        features: (b, d) features of the backbone, not normalised.
+        weights: (n, d) classifier without bias, one row per image.
+        index: (b,) row of the weights that belongs to each image.
+        smoothing: from 0 (plain cross-entropy, Eq. 1 of Ye et al.) to below 1.
+    """
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing: expected a number from 0 to below 1, got {smoothing!r}")
+    features = as_floats(features, "features", "b", "d")
+    weights = as_floats(weights, "weights", "n", features.shape[1])
+    index = as_index(index, "index", len(features))
+    logits = similarity(features, weights)  # (b, n)
+    return F.cross_entropy(logits, index, label_smoothing=smoothing)

@@ -1,0 +1,97 @@
+"""LeJEPA: predict between views, embeddings an isotropic Gaussian (Balestriero, LeCun, 2025).
+
+Source: arXiv:2511.08544.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from evaluation.arrays import Array, check_count, check_positive
+from methods.base import normalise
+from methods.shared.arguments import as_floats
+from methods.shared.similarity import similarity
+
+
+def random_directions(
+    slices: int, width: int, generator: torch.Generator | None = None, device: str = "cpu"
+) -> Tensor:
+    """Return (slices, width) unit rows, uniform on the sphere, to be drawn anew in every step.
+
+    Args:
+        slices: directions.
+        width: d of the embeddings.
+        generator: source of the draws, on the device; None for torch's own.
+        device: where the directions lie.
+    """
+    shape = check_count(slices, "slices"), check_count(width, "width")
+    return normalise(torch.randn(shape, generator=generator, device=device))
+
+
+def epps_pulley(samples: Tensor, points: int = 17, limit: float = 5.0) -> Tensor:
+    """Return each slice's distance from the standard normal, the Epps-Pulley statistic.
+
+    n times the integral over t of |phi(t) - exp(-t^2 / 2)|^2 exp(-t^2 / 2), by the trapezoidal
+    rule, phi being the empirical characteristic function. Slopes stay bounded for any sample,
+    which moments do not give; the cost is linear in n.
+
+    Args:
+        samples: (n, s) real samples, a column per slice.
+        points: of the rule, at least 2, from -limit to limit.
+        limit: above 0.
+
+    Returns:
+        (s,) at least 0; 1.06 on average for normal samples of any n, growing as n for others.
+    """
+    if check_count(points, "points") < 2:
+        raise ValueError(f"points: expected at least 2, got {points}")
+    check_positive(limit, "limit")
+    samples = as_floats(samples, "samples", "n", "s")
+    # the integrand is even and 0 at t = 0, so that the points above 0, counted twice, are enough
+    t = torch.linspace(-limit, limit, points, dtype=samples.dtype, device=samples.device)
+    t = t[(points + 1) // 2 :]  # (p,)
+    weights = torch.full_like(t, 4 * limit / (points - 1))
+    weights[-1] /= 2  # the ends of the trapezoidal rule
+    normal = torch.exp(-t.square() / 2)  # of the standard normal, and the window
+    angles = samples.unsqueeze(2) * t  # (n, s, p)
+    real, imaginary = angles.cos().mean(0), angles.sin().mean(0)  # (s, p)
+    squared = (real - normal).square() + imaginary.square()
+    return len(samples) * (squared * (normal * weights)).sum(1)
+
+
+def sigreg(embeddings: Array, directions: Array, points: int = 17, limit: float = 5.0) -> Tensor:
+    """Return the mean Epps-Pulley statistic over random slices of the embeddings (SIGReg).
+
+    Small only if the embeddings are distributed as N(0, I): nothing collapses, without negatives,
+    momentum network or stopped gradient.
+
+    Args:
+        embeddings: (n, d) of one view, not normalised.
+        directions: (s, d) unit rows, `random_directions`.
+        points: see `epps_pulley`.
+        limit: see `epps_pulley`.
+    """
+    embeddings = as_floats(embeddings, "embeddings", "n", "d")
+    directions = as_floats(directions, "directions", "s", embeddings.shape[1])
+    return epps_pulley(similarity(embeddings, directions), points, limit).mean()  # (n, s)
+
+
+def prediction_loss(views: Sequence[Tensor], global_views: int | None = None) -> Tensor:
+    """Return the mean squared distance, per feature, of all views from the global views' mean.
+
+    Args:
+        views: each (n, d), the global views first; at least 2, or 1 global among several.
+        global_views: how many of the views are whole images, whose mean is predicted; None for
+            all. The mean takes part in the gradient.
+    """
+    if len(views) < 2:
+        raise ValueError(f"views: expected at least 2, got {len(views)}")
+    targets = len(views) if global_views is None else check_count(global_views, "global_views")
+    if targets > len(views):
+        raise ValueError(f"global_views: expected at most {len(views)}, got {targets}")
+    first = as_floats(views[0], "views[0]", "n", "d")
+    shape = first.shape
+    stacked = torch.stack([as_floats(v, f"views[{i}]", *shape) for i, v in enumerate(views)])
+    centre = stacked[:targets].mean(0)  # (v, n, d) to (n, d)
+    return (stacked - centre).square().mean()

@@ -1,0 +1,90 @@
+"""TSUC: two-stage unsupervised classification, its second stage (Han et al., ECCV 2020)."""
+
+from torch import Tensor
+
+from evaluation.arrays import Array, check_positive
+from methods.iic import head_losses
+from methods.invaspread import instance_spread_loss
+from methods.shared.arguments import as_floats
+from methods.shared.similarity import similarity
+from methods.shared.views import as_two_views
+
+
+def norm_fc_logits(embeddings: Array, weights: Array, temperature: float = 0.1) -> Tensor:
+    """Return the logits of classifiers whose weight vectors have unit length (Norm-FC).
+
+    Every class then has the same reach, and a large temperature cannot be undone by long weights.
+
+    Args:
+        embeddings: (b, d) L2-normalised embeddings v.
+        weights: (h, d, c) of h heads; each of the c columns is normalised here.
+        temperature: tau_c, divides the cosines, above 0.
+
+    Returns:
+        (h, b, c) fp32.
+    """
+    check_positive(temperature, "temperature")
+    embeddings = as_floats(embeddings, "embeddings", "b", "d")
+    weights = as_floats(weights, "weights", "h", embeddings.shape[1], "c")
+    heads, width, classes = weights.shape
+    unit = weights / weights.norm(dim=1, keepdim=True)
+    # one product for all heads: (b, d) by (d, h c)
+    columns = unit.permute(0, 2, 1).reshape(heads * classes, width)
+    logits = similarity(embeddings, columns, temperature)  # (b, h c)
+    return logits.view(len(embeddings), heads, classes).transpose(0, 1)
+
+
+def consistency_preserving_loss(first: Array, second: Array, temperature: float = 0.1) -> Tensor:
+    """Return L_cp: InvaSpread's criterion on the embeddings of two views, as the code has it.
+
+    Args:
+        first: (n, d) L2-normalised embeddings of one view.
+        second: (n, d) embeddings of another view.
+        temperature: tau, divides the cosines, above 0.
+    """
+    return instance_spread_loss(first, second, temperature)
+
+
+def assignment_losses(
+    first: Array, second: Array, weights: Array, temperature: float = 0.1
+) -> Tensor:
+    """Return (h,) L_assign of each head: IIC's loss of its predictions on two views.
+
+    Args:
+        first: (n, d) L2-normalised embeddings of one view.
+        second: (n, d) embeddings of another view.
+        weights: (h, d, c) of the heads, see `norm_fc_logits`.
+        temperature: tau_c.
+    """
+    first, second = as_two_views(first, second)
+    one = norm_fc_logits(first, weights, temperature).softmax(2)  # (h, n, c)
+    other = norm_fc_logits(second, weights, temperature).softmax(2)
+    return head_losses(one, other)
+
+
+def two_stage_loss(
+    first: Array,
+    second: Array,
+    weights: Array,
+    *,
+    temperature: float = 0.1,
+    class_temperature: float = 0.1,
+    assignment: float = 1.0,
+    consistency: float = 1.0,
+) -> Tensor:
+    """Return L_stage2 = L_assign, averaged over the heads, + lambda L_cp.
+
+    With `assignment=0` it is InvaSpread's loss.
+
+    Args:
+        first: (n, d) L2-normalised embeddings of one view.
+        second: (n, d) embeddings of another view.
+        weights: (h, d, c) of the heads; the released ones are drawn from N(0, 1) and never move.
+        temperature: of L_cp.
+        class_temperature: of the heads.
+        assignment: weight of L_assign, 1 in the equation.
+        consistency: lambda.
+    """
+    assigned = assignment_losses(first, second, weights, class_temperature).mean()
+    preserved = consistency_preserving_loss(first, second, temperature)
+    return assignment * assigned + consistency * preserved

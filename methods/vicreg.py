@@ -1,0 +1,60 @@
+"""VICReg: invariance, a floor under the variance, no covariance (Bardes et al., ICLR 2022)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from evaluation.arrays import Array
+from methods.shared.arguments import as_floats
+from methods.shared.similarity import as_one_type, similarity
+from methods.shared.views import as_two_views
+
+
+def vicreg_loss(
+    first: Array,
+    second: Array,
+    invariance: float = 25.0,
+    variance: float = 25.0,
+    covariance: float = 1.0,
+) -> Tensor:
+    """Return the weighted sum of the three terms, Eq. 6 in the scale of the authors' code.
+
+    The code differs from the print in two factors, on which the published weights rest: its
+    invariance is a mean over the d features too, where Eq. 5 sums them, and the variance term is
+    the mean of both views', where Eq. 6 adds them.
+
+    Args:
+        first: (n, d) projections of one view, n at least 2; not normalised.
+        second: (n, d) projections of another view.
+        invariance: lambda.
+        variance: mu.
+        covariance: nu.
+    """
+    first, second = as_one_type(*as_two_views(first, second, least=2))
+    spread = (variance_term(first) + variance_term(second)) / 2
+    redundancy = covariance_term(first) + covariance_term(second)
+    return invariance * F.mse_loss(first, second) + variance * spread + covariance * redundancy
+
+
+def variance_term(features: Array, target: float = 1.0, epsilon: float = 1e-4) -> Tensor:
+    """Return the mean over features of max(0, target - sqrt(Var + epsilon)), Eqs. 1 and 2.
+
+    Args:
+        features: (n, d), n at least 2.
+        target: gamma, the standard deviation from which there is no loss.
+        epsilon: keeps the slope finite where a feature is constant.
+    """
+    features = as_floats(features, "features", "n", "d")
+    return F.relu(target - (features.var(0) + epsilon).sqrt()).mean()
+
+
+def covariance_term(features: Array) -> Tensor:
+    """Return the sum of the squared covariances between features, divided by d, Eqs. 3 and 4.
+
+    Args:
+        features: (n, d), n at least 2.
+    """
+    features = as_floats(features, "features", "n", "d")
+    centred = features - features.mean(0)
+    covariance = similarity(centred.T, centred.T) / (len(features) - 1)  # (d, d)
+    between = covariance - covariance.diagonal().diag()
+    return between.square().sum() / features.shape[1]
