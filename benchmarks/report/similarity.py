@@ -16,7 +16,7 @@ from benchmarks.records import SIMILARITIES, StoredRun
 from benchmarks.report import measures, recipe_facts
 from benchmarks.report.commands import Commands
 from benchmarks.report.label_free import SEEDS, Quantity, measured_row
-from benchmarks.report.layout import METHOD, Chapter, Picture, Table
+from benchmarks.report.layout import METHOD, Chapter, Notes, Picture, Table
 from benchmarks.report.measures import Spread
 from benchmarks.report.plot_style import FONT, INK, LINE, MUTED, WIDTH, as_svg, drawing, wrapped
 from benchmarks.report.select import Comparison, Group
@@ -218,12 +218,12 @@ def _table(
 ) -> Table:
     """Return a figure of the paper in numbers, ordered by the second quantity, an AUC."""
     shown = list(figures[0][1])
-    rows = []
+    rows, notes = [], Notes()
     for group, cells in figures:
         there = {quantity: figure for quantity, figure in cells.items() if figure is not None}
         if there:
-            row = measured_row(group, there, comparison)
-            rows.append((_height(there.get(shown[1])), row))
+            row = measured_row(group, there, comparison, shown, notes)
+            rows.append((_height(there.get(shown[1]) if group.ranked else None), row))
     rows.sort(key=lambda pair: pair[0], reverse=True)
     return Table(
         slug=slug,
@@ -234,6 +234,7 @@ def _table(
             replace(row, best=math.isfinite(height) and height == rows[0][0])
             for height, row in rows
         ),
+        notes=tuple(notes.texts),
         remarks=remarks,
     )
 
