@@ -14,6 +14,7 @@ from benchmarks.report import (
     ranks,
     retrieval,
     significance,
+    similarity,
     write_report,
 )
 from benchmarks.report.commands import Commands
@@ -77,6 +78,16 @@ def test_a_group_without_any_value_keeps_its_row(results):
     results.add("nce", [40.0], undefined=dict.fromkeys(LABEL_FREE, "collapsed"))
     table = table_of(label_free.chapter, results)
     assert {row_of(table, "nce").cells[name].text for name in LABEL_FREE} == {NOTHING}
+
+
+def test_similarities_that_are_undefined_have_a_table(results):
+    results.add(
+        "nce", [40.0], undefined=dict.fromkeys(("similarity_overlap", "similarity_auc"), LONE)
+    )
+    table = table_of(similarity.chapter, results)
+    cell = row_of(table, "nce").cells["similarity_auc"]
+    assert (cell.text, footnotes(table, cell)) == (NOTHING, [f"Undefined: {LONE}."])
+    assert not any(row.best for row in table.rows)
 
 
 def test_a_caveat_stands_at_its_value(results):
