@@ -16,6 +16,7 @@ from benchmarks.recipes import Recipe
 from benchmarks.seeds import generator
 from evaluation.knn import knn_accuracy
 from evaluation.retrieval import recall_at_k
+from evaluation.undefined import Undefined, check_several_classes
 from methods import Method
 
 EVALUATION_BATCH, EVALUATION_PIXELS = 1000, 1 << 23
@@ -114,13 +115,20 @@ class Evaluator:
         test = self.images.test
         if not self.images.unseen or queries is None or test is None or test.labels is None:
             return {}
-        recalls = recall_at_k(queries, test.labels, self.images.recalls)
+        try:
+            check_several_classes(test.labels, "test images")
+            recalls = recall_at_k(queries, test.labels, self.images.recalls)
+        except Undefined:  # the record has the reason, see `judgement.judge`
+            return {}
         return {f"recall_at_{k}": recall for k, recall in recalls.items()}
 
     def _knn(self, bank: np.ndarray, queries: np.ndarray | None) -> float:
+        """Return the kNN accuracy in percent; NaN without labels or with a bank of one class."""
         bank_labels = self.images.bank.labels
         query_labels = self.images.test.labels if self.images.test is not None else None
         if self.images.unseen or queries is None or bank_labels is None or query_labels is None:
+            return float("nan")
+        if (bank_labels == bank_labels[0]).all():  # nothing to tell apart
             return float("nan")
         return knn_accuracy(
             bank,
@@ -132,10 +140,11 @@ class Evaluator:
         )
 
     def pooled_knn(self, embedded: Embedded) -> float | None:
-        """Return the kNN accuracy of the backbone's pooled features, if it has them."""
+        """Return the kNN accuracy of the backbone's pooled features, if it has them and it is."""
         if embedded.bank_pooled is None:
             return None
-        return self._knn(embedded.bank_pooled, embedded.test_pooled)
+        accuracy = self._knn(embedded.bank_pooled, embedded.test_pooled)
+        return None if np.isnan(accuracy) else accuracy
 
     def embed_images(self, pooled: bool = False) -> Embedded:
         """Embed the bank's and the test images in evaluation mode with the test transform.

@@ -132,6 +132,14 @@ class RunRecord(_Part):
     seed: int
     protocols: dict[str, str]
     """Protocol of each metric, such as {"knn": "knn-200-0.1"}."""
+    undefined: dict[str, str] = Field(default_factory=dict)
+    """Why a metric has no value on this data set, by its name; records of older versions state
+    none."""
+    caveats: dict[str, str] = Field(default_factory=dict)
+    """What a reader of a metric's value must know, by its name, such as that k was clipped."""
+    judged: Literal["embedding", "own"] | None = None
+    """What was evaluated: the encoder's normalised output, or what the method's own `embed`
+    returns; None in records of older versions, where it is not known."""
     final: Final
     best: Best | None
     weights: WeightsFacts | None = None
@@ -151,7 +159,10 @@ class RunRecord(_Part):
         """What the last epoch reached, in words."""
         metric = tables.headline(self.dataset.unseen)
         value = self.final.value(metric.figure)
-        return "no labels" if value is None else f"{metric.published} {value:.1f}"
+        if value is None:
+            reason = self.undefined.get(metric.figure)
+            return f"{metric.published} undefined: {reason}" if reason else "no labels"
+        return f"{metric.published} {value:.1f}"
 
     @property
     def folder(self) -> str:

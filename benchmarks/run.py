@@ -24,7 +24,7 @@ from benchmarks.errors import BenchError, RunFailed, UsageProblem
 from benchmarks.evaluator import Embedded, Stores
 from benchmarks.galleries import gallery_keeper
 from benchmarks.images import ImageStore
-from benchmarks.judgement import Judgement, judge
+from benchmarks.judgement import KNN_PROTOCOLS, Judgement, judge
 from benchmarks.memory_errors import out_of_memory
 from benchmarks.progress import Progress
 from benchmarks.recipes import Recipe
@@ -297,11 +297,12 @@ def _make_record(
         recipe_changed=dict(run.recipe_changed),
         seed=run.seed,
         protocols={
-            "knn": protocol,
-            "memory_knn": f"{protocol}-memory-bank",
-            "pooled_knn": f"{protocol}-pooled-features",
+            **{name: protocol + suffix for name, suffix in KNN_PROTOCOLS.items()},
             **judgement.protocols,
         },
+        undefined=dict(judgement.undefined),
+        caveats={k: v for k, v in judgement.caveats.items() if k in {"knn", *figures}},
+        judged="embedding" if run.method.embed is Method.embed else "own",
         final=records.Final(
             epoch=int(last["epoch"]),
             knn=float(last["knn"]) if np.isfinite(last["knn"]) else None,

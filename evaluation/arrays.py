@@ -91,6 +91,11 @@ def as_labels(labels: Array, name: str, rows: int, of: str) -> Integers:
             "instance with numpy.unique(names, return_inverse=True)"
         )
     host = given.cpu().numpy() if isinstance(given, Tensor) else given
+    if host.dtype == np.uint64 and len(host) and host.max() > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"{name}: expected labels below 2^63, found {host.max()}; number the classes, for "
+            "instance with numpy.unique(names, return_inverse=True)"
+        )
     return host.astype(np.int64, copy=False)
 
 

@@ -15,12 +15,16 @@ from evaluation.arrays import (
     unit_rows,
 )
 from evaluation.nearest import kmeans
+from evaluation.undefined import Metrics, Undefined, check_several_classes
 
 Average: TypeAlias = Literal["arithmetic", "geometric"]
 """The mean of the two entropies that normalises the information: papers differ."""
 
 LLOYD_ITERATIONS = 100
 """Enough for k-means to settle on every data set of the suite."""
+
+CLUSTERING_METRICS = ("nmi", "nmi_geometric", "ari", "clustering_accuracy")
+"""What `clustering_figures` returns."""
 
 
 def nmi(
@@ -38,7 +42,7 @@ def nmi(
 
     Args:
         embeddings: (n, d); rows are L2-normalised here, a zero row stays zero.
-        labels: (n,) integers of any value. A single class scores 100.
+        labels: (n,) integers of any value.
         average: mean of the two entropies by which the mutual information is divided.
         restarts: runs of k-means, of which the tightest counts.
         seed: at least 0; the same seed gives the same figure.
@@ -48,41 +52,53 @@ def nmi(
 
     Raises:
         ValueError: if shapes, values or an option do not fit.
+        Undefined: if there is one class, or every image is alone in its class: any network scores
+            100 then.
     """
     _check_average(average)
     points = as_embeddings(embeddings, "embeddings")
     classes = as_labels(labels, "labels", len(points), "embeddings")
+    _check_classes(classes)
     clusters = best_clusters(points, len(np.unique(classes)), restarts, seed)
     return 100.0 * agreement(classes, clusters, average)
 
 
 def clustering_figures(
     embeddings: Array, labels: Array, restarts: int = 10, seed: int = 0
-) -> dict[str, float]:
-    """Return every figure of this file, in percent, from one set of `best_clusters`.
+) -> Metrics:
+    """Return every metric of this file, in percent, from one set of `best_clusters`.
 
     Args:
         embeddings: (n, d); rows are L2-normalised here, a zero row stays zero.
-        labels: (n,) integers of any value. There are as many clusters as classes; a single class
-            scores 100 throughout.
+        labels: (n,) integers of any value. There are as many clusters as classes.
         restarts: runs of k-means, of which the tightest counts.
         seed: at least 0; the same seed gives the same figures.
 
     Returns:
-        `nmi` (arithmetic mean), `nmi_geometric`, `ari` and `clustering_accuracy`.
+        `nmi` (arithmetic mean), `nmi_geometric`, `ari` and `clustering_accuracy`; none of them
+        if there is one class, or every image is alone in its class.
 
     Raises:
         ValueError: if shapes, values or an option do not fit.
     """
     points = as_embeddings(embeddings, "embeddings")
     classes = as_labels(labels, "labels", len(points), "embeddings")
+    check_count(restarts, "restarts")
+    found = Metrics()
+    try:
+        _check_classes(classes)
+    except Undefined as reason:
+        found.leave_out(CLUSTERING_METRICS, str(reason))
+        return found
     clusters = best_clusters(points, len(np.unique(classes)), restarts, seed)
-    return {
-        "nmi": 100.0 * agreement(classes, clusters),
-        "nmi_geometric": 100.0 * agreement(classes, clusters, "geometric"),
-        "ari": adjusted_rand(classes, clusters),
-        "clustering_accuracy": clustering_accuracy(classes, clusters),
-    }
+    values = (
+        100.0 * agreement(classes, clusters),
+        100.0 * agreement(classes, clusters, "geometric"),
+        adjusted_rand(classes, clusters),
+        clustering_accuracy(classes, clusters),
+    )
+    found.update(zip(CLUSTERING_METRICS, values, strict=True))
+    return found
 
 
 def best_clusters(embeddings: Array, clusters: int, restarts: int = 10, seed: int = 0) -> Integers:
@@ -192,7 +208,7 @@ def _codes(
     first: Array, second: Array, first_name: str, second_name: str
 ) -> tuple[Integers, Integers]:
     """Return two partitions of the same items, at least one, with clusters numbered from 0 on."""
-    if len(first) == 0:
+    if np.ndim(first) == 0 or len(first) == 0:
         raise ValueError(
             f"{first_name}: expected at least 1 label, found none; pass one label per item"
         )
@@ -214,6 +230,19 @@ def _entropy(codes: Integers) -> float:
     _, counts = np.unique(codes, return_counts=True)
     shares = counts / len(codes)
     return float(-(shares @ np.log(shares)))
+
+
+def _check_classes(classes: Integers) -> None:
+    """Raise Undefined unless there are several classes, and fewer than there are images.
+
+    A single cluster, or as many clusters as images, agrees with the classes whatever the network.
+    """
+    check_several_classes(classes, "images")
+    if len(np.unique(classes)) == len(classes):
+        raise Undefined(
+            f"every image is alone in its class: {len(classes)} clusters of {len(classes)} images "
+            "agree with the classes whatever the embedding"
+        )
 
 
 def _check_average(average: str) -> None:

@@ -14,7 +14,7 @@ from evaluation.arrays import (
     row_chunks,
     unit_rows,
 )
-from evaluation.nearest import search
+from evaluation.nearest import fair_search
 
 
 def knn_predict(
@@ -24,7 +24,9 @@ def knn_predict(
 
     A neighbour of cosine similarity s votes for its class with weight exp(s / temperature); the
     class with the largest sum wins, the smallest label among equals. Source: Wu et al., CVPR 2018,
-    section 3.4; Ye et al., CVPR 2019, section 4.1, where k = 200 and the temperature is 0.1.
+    section 3.4; Ye et al., CVPR 2019, section 4.1, where k = 200 and the temperature is 0.1. Which
+    of several rows that tie for the last vote has it does not depend on the bank's order: see
+    `nearest.fair_search`.
 
     Args:
         bank: (n, d) labelled embeddings; rows are L2-normalised here, a zero row stays zero.
@@ -45,7 +47,7 @@ def knn_predict(
     )
     k = min(check_count(k, "k"), len(bank))
     temperature = check_positive(temperature, "temperature")
-    similarities, indices = search(unit_rows(bank), unit_rows(queries), k)
+    similarities, indices = fair_search(unit_rows(bank), unit_rows(queries), k)
     return labels[_vote(similarities, codes[indices], len(labels), temperature)]
 
 
@@ -70,6 +72,7 @@ def knn_accuracy(
     Raises:
         ValueError: if shapes, values, k or the temperature do not fit.
     """
+    queries = as_embeddings(queries, "queries")
     truth = as_labels(query_labels, "query_labels", len(queries), "queries")
     predicted = knn_predict(bank, bank_labels, queries, k, temperature)
     return percent(predicted == truth)

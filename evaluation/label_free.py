@@ -1,4 +1,4 @@
-"""Figures that need no labels: what the geometry of two views' embeddings tells of them."""
+"""Metrics that need no labels: what the geometry of two views' embeddings tells of them."""
 
 import math
 
@@ -16,9 +16,16 @@ from evaluation.arrays import (
     unit_rows,
 )
 from evaluation.nearest import search
+from evaluation.undefined import Metrics, Undefined
 
 EPSILON = 1e-7
 """Added to each share of RankMe, the authors' value for fp32."""
+NEIGHBOURS = 10
+"""Of each image, that its two views are compared by."""
+ROUNDING = 1e-6
+"""By how much entries of unit rows differ that are equal but for the order of sums."""
+LABEL_FREE_METRICS = ("alignment", "uniformity", "effective_rank", "view_agreement")
+"""What `label_free_figures` returns."""
 
 
 def alignment(first: Array, second: Array, power: float = 2.0) -> float:
@@ -59,12 +66,13 @@ def uniformity(embeddings: Array, temperature: float = 2.0) -> float:
 
     Raises:
         ValueError: if shapes, values or the temperature do not fit.
+        Undefined: if there is a single row.
     """
     temperature = check_positive(temperature, "temperature")
     points = unit_rows(as_embeddings(embeddings, "embeddings")).cpu().numpy()
     count = len(points)
     if count < 2:
-        raise ValueError("embeddings: expected at least 2 rows, found 1; distances need two")
+        raise Undefined("embeddings: expected at least 2 rows, found 1; distances need two")
     squares = np.einsum("nd,nd->n", points, points)
     sums = []
     for part in row_chunks(count - 1, count):
@@ -90,20 +98,21 @@ def effective_rank(embeddings: Array) -> float:
 
     Returns:
         From 1 (all rows multiples of one) to min(n, d), either exceeded a little because of the
-        authors' addition; 0 if every row is zero.
+        authors' addition.
 
     Raises:
         ValueError: if the shape or a value does not fit.
+        Undefined: if every row is zero.
     """
     points = as_embeddings(embeddings, "embeddings").cpu().numpy().astype(np.float64)
     values = np.linalg.svd(points, compute_uv=False)
     if values[0] == 0.0:
-        return 0.0
+        raise Undefined("every row is zero: there are no shares of singular values")
     shares = values / values.sum() + EPSILON
     return float(np.exp(-(shares @ np.log(shares))))
 
 
-def view_agreement(first: Array, second: Array, k: int = 10) -> float:
+def view_agreement(first: Array, second: Array, k: int = NEIGHBOURS) -> float:
     """Return the percentage of its k nearest images that an image's two views have in common.
 
     Neighbours are found by cosine similarity among the same view of the other images, exactly.
@@ -121,12 +130,13 @@ def view_agreement(first: Array, second: Array, k: int = 10) -> float:
 
     Raises:
         ValueError: if shapes, values or k do not fit.
+        Undefined: if there is a single row.
     """
     one, other = _views(first, second)
     last = len(one) - 1
     k = min(check_count(k, "k"), last)
     if k < 1:
-        raise ValueError("first: expected at least 2 rows, found 1; an image queries others")
+        raise Undefined("first: expected at least 2 rows, found 1; an image queries others")
     _, ahead = search(one, one, k, exclude_self=True)
     backwards = other.flip(0)
     _, behind = search(backwards, backwards, k, exclude_self=True)
@@ -135,11 +145,15 @@ def view_agreement(first: Array, second: Array, k: int = 10) -> float:
     return 100.0 * int(shared) / ahead.size
 
 
-def label_free_figures(first: Array, second: Array) -> dict[str, float]:
-    """Return every figure of this file, with its defaults, for two views of the same images.
+def label_free_figures(first: Array, second: Array) -> Metrics:
+    """Return every metric of this file, with its defaults, for two views of the same images.
+
+    None has a value for a single image, nor for embeddings that are all equal: a network that has
+    collapsed would have the best alignment, and its neighbours would be arbitrary. The functions
+    of the single metrics give their limits there.
 
     Args:
-        first: (n, d) embeddings of one view of each image, n at least 2.
+        first: (n, d) embeddings of one view of each image.
         second: (n, d) embeddings of another view, in the same order.
 
     Returns:
@@ -149,12 +163,31 @@ def label_free_figures(first: Array, second: Array) -> dict[str, float]:
     Raises:
         ValueError: if shapes or values do not fit.
     """
-    return {
-        "alignment": alignment(first, second),
-        "uniformity": (uniformity(first) + uniformity(second)) / 2,
-        "effective_rank": (effective_rank(first) + effective_rank(second)) / 2,
-        "view_agreement": view_agreement(first, second),
-    }
+    one, other = _views(first, second)
+    found = Metrics()
+    if len(one) < 2:
+        found.leave_out(LABEL_FREE_METRICS, "there is a single image: these need several")
+    elif _constant(one) and _constant(other):
+        found.leave_out(LABEL_FREE_METRICS, "all embeddings are equal: the network has collapsed")
+    else:
+        found.measure("alignment", lambda: alignment(first, second))
+        found.measure("uniformity", lambda: (uniformity(first) + uniformity(second)) / 2)
+        found.measure(
+            "effective_rank", lambda: (effective_rank(first) + effective_rank(second)) / 2
+        )
+        found.measure("view_agreement", lambda: view_agreement(first, second))
+        others = len(one) - 1
+        if others <= NEIGHBOURS:
+            found.warn(
+                ("view_agreement",),
+                f"100 whatever the embedding: there are only {others} other images",
+            )
+    return found
+
+
+def _constant(rows: Tensor) -> bool:
+    """Return whether (n, d) unit rows are all the same up to the rounding of fp32."""
+    return bool((rows - rows[0]).abs().max() <= ROUNDING)
 
 
 def _views(first: Array, second: Array) -> tuple[Tensor, Tensor]:

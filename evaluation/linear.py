@@ -17,6 +17,9 @@ from evaluation.arrays import (
     percent,
 )
 
+FOLDS = 5
+"""Of cross-validation."""
+
 
 def linear_accuracy(
     train: Array, train_labels: Array, test: Array, test_labels: Array, c: float = 1.0
@@ -53,7 +56,7 @@ def cross_validated_c(
     train: Array,
     train_labels: Array,
     candidates: Iterable[float] = (0.1, 1, 10, 100),
-    folds: int = 5,
+    folds: int = FOLDS,
     seed: int = 0,
 ) -> float:
     """Return the `c` for `linear_accuracy` that does best on held-out parts of the training set.

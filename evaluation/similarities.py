@@ -15,6 +15,7 @@ from evaluation.arrays import (
     row_chunks,
     unit_rows,
 )
+from evaluation.undefined import Undefined
 
 BINS = 80
 """Bins of a histogram of cosine similarities, each 0.025 wide."""
@@ -69,7 +70,8 @@ def overlap(positive: Array, negative: Array, bins: int = BINS) -> float:
         bins: equal bins from -1 to 1; more of them see finer differences and need more values.
 
     Raises:
-        ValueError: if a side has no values, a value is no cosine, or `bins` does not fit.
+        ValueError: if a value is no cosine, or `bins` does not fit.
+        Undefined: if a side has no values.
     """
     counts, _ = _histogram(positive, negative, check_count(bins, "bins"))
     shares = counts / counts.sum(axis=1, keepdims=True)
@@ -87,7 +89,8 @@ def auc(positive: Array, negative: Array) -> float:
         negative: similarities of any shape; NaN is left out.
 
     Raises:
-        ValueError: if a side has no values or an infinite one.
+        ValueError: if a side has an infinite value.
+        Undefined: if a side has no values: all images are of one class, or each is alone in its.
     """
     above, below = _values(positive, "positive"), np.sort(_values(negative, "negative"))
     wins = np.searchsorted(below, above, "left").sum()
@@ -107,7 +110,8 @@ def histogram(positive: Array, negative: Array) -> tuple[Integers, Doubles]:
         edge belongs to the bin above it; 1 belongs to the last.
 
     Raises:
-        ValueError: if a side has no values or a value is no cosine.
+        ValueError: if a value is no cosine.
+        Undefined: if a side has no values.
     """
     return _histogram(positive, negative, BINS)
 
@@ -153,8 +157,8 @@ def _values(array: Array, name: str) -> Doubles:
     values = np.asarray(host, np.float64).ravel()
     values = values[~np.isnan(values)]
     if len(values) == 0:
-        raise ValueError(
-            f"{name}: expected at least one similarity that is not NaN, found none; judge at "
+        raise Undefined(
+            f"{name}: expected at least one similarity that is not NaN, found none; evaluate at "
             "least two classes, with two images in one of them"
         )
     if np.isinf(values).any():

@@ -128,8 +128,10 @@ def mcnemar(first_correct: npt.ArrayLike, second_correct: npt.ArrayLike) -> McNe
 
     Only images that exactly one of the two has right count. Fewer than EXACT_BELOW of them are
     judged by the exact binomial test, more by chi-square with the continuity correction; without
-    any, p is 1. Source: McNemar, Psychometrika 1947; Dietterich, Neural Computation 1998, section
-    3.1.
+    any, p is 1. The correction stops at a difference of 0, as it approximates the exact test, which
+    gives 1 for equal counts; so does R's mcnemar.test. (statsmodels corrects a difference of 0 to
+    1, and has p = .84 for 13 against 13.) Source: McNemar, Psychometrika 1947; Edwards,
+    Psychometrika 1948; Dietterich, Neural Computation 1998, section 3.1.
 
     Args:
         first_correct: (images,) bool, whether the first classifier has the image right.

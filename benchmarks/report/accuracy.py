@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks import tables
-from benchmarks.report import ablation, measures, placing, recipe_facts, remarks
+from benchmarks.report import ablation, footnotes, measures, placing, recipe_facts, remarks
 from benchmarks.report.ablation import signed
 from benchmarks.report.cautions import caution, cautioned_above
 from benchmarks.report.commands import Commands
@@ -198,9 +198,9 @@ def _row(group: Group, line: _Line, page: _Page) -> TableRow:
     if not group.runs:
         reason = "; ".join(dict.fromkeys(f.message for f in group.failures))
         return TableRow(line.cells(label), data, status="failed", remedy=reason)
-    notes = line.notes + page.notes.add(*[_BOUND] * group.uses_labels)
+    notes = line.notes + page.notes.add(*[_BOUND] * group.uses_labels, *footnotes.of_group(group))
     notes += page.notes.add(*_shortfall(group, page.comparison, page.commands))
-    change = ablation.measured_change(group, line.references)
+    change = _change(group, line)
     cells = line.cells(replace(label, notes=notes)) | ablation.cells(line.change, change)
     for metric, published in line.published.items():
         cells |= _measured_cells(metric, measures.final(group, metric), published)
@@ -210,7 +210,23 @@ def _row(group: Group, line: _Line, page: _Page) -> TableRow:
     for key, figure in _side_figures(group, page.comparison).items():
         if figure is not None:
             cells[key] = Cell(_loss(figure) if key == "loss" else str(figure), figure.mean)
-    return TableRow({**cells, **_effort(group)}, data)
+    shown = _metrics(line, page.comparison)
+    cells = footnotes.marked(cells, group, shown, page.notes)
+    return TableRow(
+        {**cells, **_effort(group)}, {**data, **footnotes.in_data(group, shown.values())}
+    )
+
+
+def _metrics(line: _Line, comparison: Comparison) -> dict[str, str]:
+    """Return the metric that each measured column shows."""
+    side = (column.key for column in _SIDE[comparison.headline])
+    return {f"measured{m.suffix}": m.figure for m in line.published} | {key: key for key in side}
+
+
+def _change(group: Group, line: _Line) -> Spread | None:
+    """Return the change from the reference, which is none of what else was evaluated."""
+    alike = [reference for reference in line.references if reference.own == group.own]
+    return ablation.measured_change(group, alike)
 
 
 def _side_figures(group: Group, comparison: Comparison) -> dict[str, Spread | None]:
@@ -297,12 +313,16 @@ def _data(group: Group, line: _Line, comparison: Comparison) -> dict[str, Any]:
         )
     if line.references or line.change is not None:
         stated[ablation.PUBLISHED] = line.change
-        change = ablation.measured_change(group, line.references)
+        change = _change(group, line)
         stated |= _spread_data(ablation.MEASURED, change)
     seconds = measures.spread(run.record.seconds.train for run in group.runs)
     for key, figure in _side_figures(group, comparison).items():
         stated |= _spread_data(key, figure)
-    marks = {"partial": comparison.partial, "uses_labels": group.uses_labels}
+    marks = {
+        "partial": comparison.partial,
+        "uses_labels": group.uses_labels,
+        "own_features": group.own,
+    }
     return {
         "method": group.method,
         "published_name": line.name,
@@ -330,9 +350,10 @@ def _spread_data(name: str, figure: Spread | None) -> dict[str, float | None]:
 
 
 def _with_best(rows: Sequence[TableRow]) -> tuple[TableRow, ...]:
-    """Mark the row with the highest last-epoch figure of those that learn without labels."""
+    """Mark the row with the highest last-epoch metric of those that may be ranked."""
+    unranked = ("uses_labels", "own_features")
     heights = [
-        None if row.data.get("uses_labels") else row.cells.get("measured", Cell()).value
+        None if any(map(row.data.get, unranked)) else row.cells.get("measured", Cell()).value
         for row in rows
     ]
     top = max((h for h in heights if h is not None), default=None)

@@ -7,9 +7,18 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import tables
-from benchmarks.report import measures, recipe_facts, remarks
+from benchmarks.report import footnotes, measures, recipe_facts, remarks
 from benchmarks.report.commands import Commands
-from benchmarks.report.layout import METHOD, Cell, Column, Table, TableRow, in_seconds, interval
+from benchmarks.report.layout import (
+    METHOD,
+    Cell,
+    Column,
+    Notes,
+    Table,
+    TableRow,
+    in_seconds,
+    interval,
+)
 from benchmarks.report.measures import Crossing
 from benchmarks.report.select import Comparison, Group, beyond_recipe
 
@@ -73,7 +82,7 @@ def own_target(comparison: Comparison) -> float | None:
     tops: dict[str, float] = {}
     for group in comparison.unablated:
         top = measures.highest(group)
-        if group.trained and not group.uses_labels and top is not None:
+        if group.trained and group.ranked and top is not None:
             tops[group.method] = max(top[0], tops.get(group.method, 0.0))
     untrained = [measures.final(g) for g in comparison.unablated if not g.trained]
     floor = max((figure.mean for figure in untrained if figure), default=0.0)
@@ -102,8 +111,10 @@ def efficiency_table(comparison: Comparison, commands: Commands) -> Table | None
         return None
     shown = shown_groups(comparison)
     groups = [g for g in comparison.unablated if not g.runs or (g.trained and g in shown)]
+    notes = Notes()
     rows = [
-        _row(g, targets, usual=in_paper and not beyond_recipe(g, comparison.recipe)) for g in groups
+        _row(g, targets, notes, usual=in_paper and not beyond_recipe(g, comparison.recipe))
+        for g in groups
     ]
     if in_paper:
         ran = {group.method for group in comparison.unablated}
@@ -115,6 +126,7 @@ def efficiency_table(comparison: Comparison, commands: Commands) -> Table | None
         f"{comparison.dataset_name}: recipe {comparison.label}",
         columns=_columns(targets, in_paper),
         rows=tuple(rows),
+        notes=tuple(notes.texts),
         remarks=tuple(_remarks(own, in_paper)),
     )
 
@@ -153,9 +165,10 @@ def _published_cells(method: str) -> dict[str, Cell]:
     return {k: Cell(f"{v:g}", v) for k, v in found.items() if v is not None}
 
 
-def _row(group: Group, targets: Sequence[float], usual: bool) -> TableRow:
+def _row(group: Group, targets: Sequence[float], notes: Notes, usual: bool) -> TableRow:
     published = _published_cells(group.method) if usual else {}
-    cells = {"method": Cell("", code=group.label), **published}
+    name = Cell("", code=group.label, notes=notes.add(*footnotes.of_group(group)))
+    cells = {"method": name, **published}
     data = _data(group.method, group.label, published)
     if not group.runs:
         reason = "; ".join(dict.fromkeys(f.message for f in group.failures))

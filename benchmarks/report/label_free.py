@@ -1,6 +1,6 @@
 """Figures that need no labels, and how well they tell which method is better with labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import spearmanr
 
-from benchmarks.report import measures, recipe_facts
+from benchmarks.report import footnotes, measures, recipe_facts
 from benchmarks.report.commands import Commands
-from benchmarks.report.layout import METHOD, Cell, Chapter, Column, Picture, Table, TableRow
+from benchmarks.report.layout import METHOD, Cell, Chapter, Column, Notes, Picture, Table, TableRow
 from benchmarks.report.measures import Spread
 from benchmarks.report.plot_style import (
     LINE,
@@ -80,10 +80,25 @@ QUANTITIES = (
 
 
 def measured_row(
-    group: Group, figures: Mapping[Quantity, Spread], comparison: Comparison
+    group: Group,
+    figures: Mapping[Quantity, Spread],
+    comparison: Comparison,
+    shown: Iterable[Quantity],
+    notes: Notes,
 ) -> TableRow:
-    """Return a row of a group's figures, with means and deviations in its plain numbers."""
-    seeds = max(figure.n for figure in figures.values())
+    """Return a row of a group's metrics, with means and deviations in its plain numbers.
+
+    Args:
+        group: whose row it is.
+        figures: those metrics that have a value.
+        comparison: that the group is part of.
+        shown: all metrics of the table; those without a value are footnoted.
+        notes: of the table.
+    """
+    seeds = max((figure.n for figure in figures.values()), default=len(group.runs))
+    label = Cell("", code=group.label, notes=notes.add(*footnotes.of_group(group)))
+    cells = {METHOD.key: label} | {q.key: q.cell(figure) for q, figure in figures.items()}
+    names = {quantity.key: quantity.key for quantity in shown}
     numbers = {
         name: value
         for quantity, figure in figures.items()
@@ -91,8 +106,7 @@ def measured_row(
     }
     return TableRow(
         cells={
-            METHOD.key: Cell("", code=group.label),
-            **{quantity.key: quantity.cell(figure) for quantity, figure in figures.items()},
+            **footnotes.marked(cells, group, names, notes),
             SEEDS.key: Cell(str(seeds), seeds),
         },
         data={
@@ -103,6 +117,7 @@ def measured_row(
             "dataset": comparison.dataset_name,
             "recipe": comparison.label,
             "runs": " ".join(run.folder.name for run in group.runs),
+            **footnotes.in_data(group, names),
         },
     )
 
@@ -120,12 +135,12 @@ class Measured:
 
 
 def measured(comparison: Comparison, headline: Quantity) -> list[Measured]:
-    """Return the groups that have at least one figure that needs no labels."""
+    """Return the groups that have a metric that needs no labels, or the reason why it has none."""
     found = []
     for group in comparison.groups:
         quantities = headline, *QUANTITIES
         there = {q: figure for q in quantities if (figure := q.of(group)) is not None}
-        if there.keys() - {headline}:
+        if there.keys() - {headline} or footnotes.undefined(group, *(q.key for q in QUANTITIES)):
             found.append(Measured(group, there))
     return found
 
@@ -158,12 +173,15 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
 def _table(
     comparison: Comparison, found: Sequence[Measured], headline: Quantity, slug: str
 ) -> Table:
+    notes, shown = Notes(), (headline, *QUANTITIES)
+    rows = [measured_row(one.group, one.figures, comparison, shown, notes) for one in found]
     return Table(
         slug=slug,
         caption=f"Figures that need no labels, on {comparison.dataset_name}: "
         f"recipe {comparison.label}",
-        columns=(METHOD, *(q.column for q in (headline, *QUANTITIES)), SEEDS),
-        rows=tuple(measured_row(one.group, one.figures, comparison) for one in found),
+        columns=(METHOD, *(q.column for q in shown), SEEDS),
+        rows=tuple(rows),
+        notes=tuple(notes.texts),
         remarks=(
             "From two augmented views of each of some images. Alignment: mean squared distance "
             "between the two (Wang and Isola, 2020). Uniformity: log of the mean of "
@@ -191,7 +209,7 @@ def _correlation_in_words(found: Sequence[Measured], quantity: Quantity, headlin
     points = [
         (one.figures[quantity].mean, one.figures[headline].mean)
         for one in found
-        if one.has(headline, quantity)
+        if one.has(headline, quantity) and not one.group.own
     ]
     name, count = f"{quantity.words} {quantity.title[-1]}", f"{len(points)} methods"
     if len(points) < FEWEST:

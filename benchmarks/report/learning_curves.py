@@ -167,7 +167,9 @@ def _canvas(series: Sequence[_Series]) -> tuple[Figure, Axes]:
 def _scale(axes: Axes, series: Sequence[_Series], xlabel: str, title: str) -> None:
     values = [value for one in series for value in one.extremes]
     low, high = (math.floor(min(values) / 10) * 10, math.ceil(max(values) / 10) * 10)
-    axes.set_ylim(max(low, 0), min(max(high, low + 10), 100))
+    # a perfect score, or none at all, is a level at the edge of ten points
+    low = min(max(low, 0), 90)
+    axes.set_ylim(low, min(max(high, low + 10), 100))
     axes.set_xlim(0, max(float(one.x[-1]) for one in series) or 1.0)
     frame(axes, title, xlabel, grid="y")
     whole = xlabel == PANELS[0].title

@@ -122,12 +122,12 @@ def ranking(comparisons: Sequence[Comparison]) -> Ranking | None:
 def _accuracies(comparison: Comparison) -> dict[str, float]:
     """Return each method's headline figure by its least changed variant.
 
-    No ablation counts, and no method that learns from labels.
+    No ablation counts, and no method that learns from labels or evaluates features of its own.
     """
     found: dict[str, float] = {}
     for group in comparison.unablated:
         figure = measures.final(group)
-        if figure is not None and not group.uses_labels:
+        if figure is not None and group.ranked:
             found.setdefault(group.method, figure.mean)
     return found
 
@@ -173,6 +173,10 @@ def _texts(found: Ranking) -> list[str]:
     if found.left_out:
         names = ", ".join(f"`{method}`" for method in found.left_out)
         texts.append(f"Left out, since some of the data sets lack them: {names}.")
+    own = dict.fromkeys(g.method for c in found.comparisons for g in c.unablated if g.own)
+    if own:
+        names = ", ".join(f"`{method}`" for method in own)
+        texts.append(f"Not ranked, since features of their own are evaluated: {names}.")
     return texts
 
 

@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from benchmarks.report import measures, recipe_facts, remarks
+from benchmarks.report import footnotes, measures, recipe_facts, remarks
 from benchmarks.report.commands import Commands
-from benchmarks.report.layout import METHOD, Cell, Chapter, Column, Table, TableRow
+from benchmarks.report.layout import METHOD, Cell, Chapter, Column, Notes, Table, TableRow
 from benchmarks.report.measures import Spread
 from benchmarks.report.select import Comparison, Group
 
@@ -26,7 +26,8 @@ def figures(comparison: Comparison) -> tuple[Column, ...]:
 
     R@K is there for each K that any run was judged by.
     """
-    names = {name for run in comparison.runs for name in run.record.final.figures}
+    records = [run.record for run in comparison.runs]
+    names = {name for record in records for name in (*record.final.figures, *record.undefined)}
     ks = sorted(int(match[1]) for name in names if (match := _RECALL.fullmatch(name)))
     return (*(Column(f"recall_at_{k}", f"R@{k}") for k in ks), *_OTHERS)
 
@@ -48,7 +49,9 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
 
 def _table(comparison: Comparison, name: str, caption: str, prefix: str) -> Table | None:
     columns = figures(comparison)
-    rows = [row for group in comparison.groups if (row := _row(group, columns, prefix)) is not None]
+    notes = Notes()
+    made = (_row(group, columns, prefix, notes) for group in comparison.groups)
+    rows = [row for row in made if row is not None]
     if not rows:
         return None
     return Table(
@@ -56,20 +59,24 @@ def _table(comparison: Comparison, name: str, caption: str, prefix: str) -> Tabl
         caption=caption,
         columns=(METHOD, *columns),
         rows=tuple(rows),
+        notes=tuple(notes.texts),
         remarks=() if prefix else tuple(remarks.retrieval()),
     )
 
 
-def _row(group: Group, columns: tuple[Column, ...], prefix: str) -> TableRow | None:
+def _row(group: Group, columns: tuple[Column, ...], prefix: str, notes: Notes) -> TableRow | None:
     found: dict[str, Spread | None] = {
         column.key: measures.side_figure(group, prefix + column.key) for column in columns
     }
     known = {key: figure for key, figure in found.items() if figure is not None}
-    if not known:
+    names = {column.key: prefix + column.key for column in columns}
+    if not known and not footnotes.undefined(group, *names.values()):
         return None
     cells = {key: Cell(str(figure), figure.mean) for key, figure in known.items()}
+    label = Cell("", code=group.label, notes=notes.add(*footnotes.of_group(group)))
+    cells = footnotes.marked({"method": label, **cells}, group, names, notes)
     data: dict[str, Any] = {"method": group.method, "label": group.label, "seeds": len(group.runs)}
     for key, figure in found.items():
         data[key] = figure.mean if figure else None
         data[f"{key}_sd"] = figure.sd if figure else None
-    return TableRow({"method": Cell("", code=group.label), **cells}, data)
+    return TableRow(cells, {**data, **footnotes.in_data(group, names.values())})

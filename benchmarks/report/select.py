@@ -64,6 +64,16 @@ class Group:
         return any(run.record.method.uses_labels for run in self.runs)
 
     @property
+    def own(self) -> bool:
+        """Whether what was evaluated is not the encoder's embedding but the method's own."""
+        return any(run.record.judged == "own" for run in self.runs)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it may be ranked, tested and marked as the best with others."""
+        return not (self.uses_labels or self.own)
+
+    @property
     def trained(self) -> bool:
         """Whether a run of it went through at least one epoch."""
         return any(run.record.final.epoch > 0 for run in self.runs)
@@ -378,7 +388,8 @@ def _label(
     name = recipe_facts.named(group.method, {k: v for k, v in own.items() if k in told})
     ablation = recipe_facts.ablation(group.ablation, recipe)
     labelled = "learns from labels" if group.uses_labels else ""
-    return ", ".join(word for word in (name, labelled, ablation) if word)
+    features = "features of its own" if group.own else ""
+    return ", ".join(word for word in (name, labelled, features, ablation) if word)
 
 
 def _stated(group: Group) -> set[str]:

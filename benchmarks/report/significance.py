@@ -75,13 +75,13 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
     """Return each method against the best one, with tests, or nothing to show.
 
     There is nothing without labels or with fewer than two methods that finished. Methods that learn
-    from labels take no part.
+    from labels take no part, nor do those that evaluate features of their own.
     """
     every = [(g, figure) for g in comparison.groups if (figure := measures.final(g)) is not None]
-    found = [one for one in every if not one[0].uses_labels]
+    found = [one for one in every if one[0].ranked]
     if len(found) < 2:
         return Chapter()
-    bounds = [group.label for group, _ in every if group.uses_labels]
+    left_out = [group for group, _ in every if not group.ranked]
     best, top = max(found, key=lambda one: one[1].mean)
     rivals = _rivals(best, top, [one for one in found if one[0] is not best])
     by_group, headline = {id(rival.group): rival for rival in rivals}, comparison.headline
@@ -95,7 +95,7 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
                 f"{comparison.dataset_name}, recipe {comparison.label}",
                 columns=COLUMNS,
                 rows=tuple(rows),
-                remarks=(*_remarks(rivals, headline), *_without(bounds)),
+                remarks=(*_remarks(rivals, headline), *_without(left_out)),
             ),
         ),
     )
@@ -330,6 +330,15 @@ def _one_test(headline: Metric, over_seeds: int) -> list[str]:
     ]
 
 
-def _without(bounds: Sequence[str]) -> list[str]:
-    names = ", ".join(f"`{label}`" for label in bounds)
-    return [f"Left out as an upper bound: {names}."] if bounds else []
+def _without(left_out: Sequence[Group]) -> list[str]:
+    reasons = {
+        "as an upper bound": [g.label for g in left_out if g.uses_labels],
+        "since they evaluate features of their own, not the embedding": [
+            g.label for g in left_out if not g.uses_labels
+        ],
+    }
+    return [
+        f"Left out {reason}: {', '.join(f'`{label}`' for label in labels)}."
+        for reason, labels in reasons.items()
+        if labels
+    ]

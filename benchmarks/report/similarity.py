@@ -13,10 +13,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.records import SIMILARITIES, StoredRun
-from benchmarks.report import measures, recipe_facts
+from benchmarks.report import footnotes, measures, recipe_facts
 from benchmarks.report.commands import Commands
 from benchmarks.report.label_free import SEEDS, Quantity, measured_row
-from benchmarks.report.layout import METHOD, Chapter, Picture, Table
+from benchmarks.report.layout import METHOD, Chapter, Notes, Picture, Table
 from benchmarks.report.measures import Spread
 from benchmarks.report.plot_style import FONT, INK, LINE, MUTED, WIDTH, as_svg, drawing, wrapped
 from benchmarks.report.select import Comparison, Group
@@ -154,9 +154,13 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
     attributes = [name for name in names if name != CLASS]
     slug = recipe_facts.slug(f"similarity {comparison.dataset_name} {comparison.slug}")
     tables, pictures = [], []
+    shown = [one.group for one in of_class]
+    held = {id(group) for group in shown}
+    shown += [g for g in comparison.groups if id(g) not in held and _undefined(g)]
     if of_class:
         pictures.append(_class_picture(of_class, f"{slug}-classes"))
-        tables.append(_class_table(comparison, of_class, slug))
+    if shown:
+        tables.append(_class_table(comparison, shown, slug))
     if attributes:
         pictures.append(_attribute_picture(found, attributes, f"{slug}-attributes"))
         tables.append(_attribute_table(comparison, found, attributes, f"{slug}-by-attribute"))
@@ -167,12 +171,17 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
     )
 
 
-def _class_table(comparison: Comparison, found: Sequence[Measured], slug: str) -> Table:
+def _undefined(group: Group) -> bool:
+    """Return whether the similarities of its classes are stated as undefined."""
+    return footnotes.undefined(group, *(quantity.key for quantity in _CLASS_FIGURES))
+
+
+def _class_table(comparison: Comparison, groups: Sequence[Group], slug: str) -> Table:
     return _table(
         comparison,
         5,
         slug,
-        [(one.group, {q: q.of(one.group) for q in _CLASS_FIGURES}) for one in found],
+        [(group, {q: q.of(group) for q in _CLASS_FIGURES}) for group in groups],
         (
             _HOW.format(same="of the same class", other="of other classes"),
             "The paper does not say from which images it takes queries and neighbours.",
@@ -218,12 +227,12 @@ def _table(
 ) -> Table:
     """Return a figure of the paper in numbers, ordered by the second quantity, an AUC."""
     shown = list(figures[0][1])
-    rows = []
+    rows, notes = [], Notes()
     for group, cells in figures:
         there = {quantity: figure for quantity, figure in cells.items() if figure is not None}
-        if there:
-            row = measured_row(group, there, comparison)
-            rows.append((_height(there.get(shown[1])), row))
+        if there or footnotes.undefined(group, *(quantity.key for quantity in shown)):
+            row = measured_row(group, there, comparison, shown, notes)
+            rows.append((_height(there.get(shown[1]) if group.ranked else None), row))
     rows.sort(key=lambda pair: pair[0], reverse=True)
     return Table(
         slug=slug,
@@ -234,6 +243,7 @@ def _table(
             replace(row, best=math.isfinite(height) and height == rows[0][0])
             for height, row in rows
         ),
+        notes=tuple(notes.texts),
         remarks=remarks,
     )
 

@@ -52,6 +52,10 @@ def embedded(data, **parts):
     )
 
 
+def embedded_as(rows):
+    return Embedded(rows["bank"], rows["test"])
+
+
 def judged(data, found=None, k=5, views=None, pooled=None, **recipe):
     """Judge embeddings as a trainer hands them over; two views are given or made up."""
     counts = []
@@ -244,14 +248,17 @@ def test_fewer_images_than_neighbours_are_all_taken():
     assert counts.to_dict() == {"positive": 4, "negative": 8}
 
 
-def test_collapsed_embeddings_have_defined_figures():
+def test_of_collapsed_embeddings_what_needs_no_labels_is_undefined():
     data = dataset(BANK, TEST)
     same = {"bank": np.ones((60, 6), np.float32), "test": np.ones((40, 6), np.float32)}
     found = judged(data, embedded(data, **same), views=(same["test"], same["test"]))
     assert np.isfinite(list(found.figures.values())).all()
     assert (found.figures["similarity_overlap"], found.figures["similarity_auc"]) == (1, 0.5)
-    assert found.figures["alignment"] == 0
-    assert found.figures["uniformity"] == pytest.approx(0, abs=1e-6)
+    assert found.undefined.keys() == LABEL_FREE
+    assert not LABEL_FREE & (found.figures.keys() | found.protocols.keys())
+    # chance: the shares of the classes are 1/4, 1/4 and 1/2
+    assert found.figures["recall_at_1"] == pytest.approx(100 * 3 / 8, abs=20)
+    assert found.figures["nmi"] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("part", ["bank", "test", "views"])
@@ -264,12 +271,73 @@ def test_embeddings_that_are_not_finite_are_refused(part):
         judged(data, found, views=(broken, broken) if part == "views" else None)
 
 
-def test_one_test_image_a_class_has_nothing_alike():
-    data = dataset(BANK, [0, 1, 2])
-    found = judged(data)
+@pytest.mark.parametrize("unseen", [False, True])
+def test_one_test_image_a_class_has_nothing_alike(unseen):
+    classes = (*CLASSES, "car", "dog", "ship")
+    data = dataset(BANK, [3, 4, 5] if unseen else [0, 1, 2], classes=classes, unseen=unseen)
+    pooled = {"test_pooled": unit_embeddings([3, 4, 5], seed=5)} if unseen else {}
+    found = judged(data, embedded(data, **pooled))
     assert found.similarities is None
-    assert not SIMILAR & found.figures.keys()
-    assert found.figures["recall_at_1"] == 0
+    missing = RETRIEVED | CLUSTERED
+    if unseen:
+        missing |= {f"pooled_{name}" for name in missing}
+    missing |= SIMILAR
+    assert found.undefined.keys() == missing
+    assert not missing & (found.figures.keys() | found.protocols.keys())
+    assert all("alone in its class" in reason for reason in found.undefined.values())
+    assert ("linear" in found.figures) is not unseen
+
+
+def test_lone_queries_are_left_out_and_counted():
+    classes = (*CLASSES, "car", "dog")
+    data = dataset(BANK, [0, 1, 2, 1, 2, 3, 0, 4], classes=classes)
+    found = judged(data)
+    assert found.protocols["recall_at_1"].endswith("-2-lone-queries-left-out")
+    assert "2 of 8 images are alone" in found.caveats["map_at_r"]
+    assert not found.undefined
+    assert "lone" not in judged(dataset(BANK, TEST)).protocols["recall_at_1"]
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_one_test_class_leaves_reasons(unseen):
+    labels = [3] * 9 if unseen else [1] * 9
+    found = judged(dataset(BANK, labels, classes=(*CLASSES, "car"), unseen=unseen))
+    missing = RETRIEVED | CLUSTERED | SIMILAR | (set() if unseen else {"linear"})
+    assert found.undefined.keys() == missing
+    assert all("one class" in reason for reason in found.undefined.values())
+
+
+def test_a_bank_of_one_class_leaves_reasons():
+    found = judged(dataset([2] * 9, TEST))
+    assert found.undefined.keys() == {"knn", "linear"}
+    assert all("of the bank are of one class" in reason for reason in found.undefined.values())
+
+
+@pytest.mark.parametrize(("k", "clipped"), [(59, False), (60, False), (61, True), (200, True)])
+def test_a_bank_smaller_than_k_is_said(k, clipped):
+    found = judged(dataset(BANK, TEST), k=k)
+    if clipped:
+        assert found.protocols["knn"] == "knn-60-0.1"
+        assert found.protocols["memory_knn"] == "knn-60-0.1-memory-bank"
+        assert found.protocols["pooled_knn"] == "knn-60-0.1-pooled-features"
+        assert f"60 neighbours vote instead of {k}" in found.caveats["knn"]
+    else:
+        assert not {"knn", "memory_knn"} & (found.protocols.keys() | found.caveats.keys())
+
+
+def test_an_attribute_without_a_value_says_why():
+    classes = ("airplane", "automobile")
+    found = judged(dataset([0, 1] * 10, [0, 1] * 10, "cifar10", classes))
+    assert "nothing to tell apart" in found.undefined["attribute_auc_animal"]
+
+
+def test_many_classes_do_not_wrap_around():
+    names = tuple(map(str, range(40_001)))
+    data = dataset([0, 1, 40_000] * 4, [0, 1, 40_000, 40_000], classes=names)
+    rows = {"bank": unit_embeddings([0, 1, 2] * 4), "test": unit_embeddings([0, 1, 2, 2])}
+    found = judged(data, embedded_as(rows), k=1).predictions
+    assert found["label"].tolist() == [0, 1, 40_000, 40_000]
+    assert set(found["knn"]) <= {0, 1, 40_000}
 
 
 def test_the_linear_classifier_chooses_c_and_features_as_the_recipe_says():
@@ -303,8 +371,12 @@ def test_c_is_1_where_a_class_has_a_single_image():
     data = dataset([0, 0, 0, 1, 1, 2], TEST)
     found = judged(data, k=3, linear_c="cross-validated")
     assert found.protocols["linear"] == "linear-svm-c1-embedding"
+    assert "not cross-validated" in found.caveats["linear"]
+    folds = judged(dataset([0, 0, 0, 1, 1, 1], TEST), k=3, linear_c="cross-validated")
+    assert "3 folds instead of 5" in folds.caveats["linear"]
 
 
 def test_an_encoder_without_pooled_features_is_judged_by_its_embedding():
     found = judged(dataset(BANK, TEST), linear_features="pooled")
     assert found.protocols["linear"] == "linear-svm-c1-embedding"
+    assert "no pooled features" in found.caveats["linear"]

@@ -140,3 +140,22 @@ def test_schema_refuses_unknown_fields(tmp_path):
     (folder / records.RECORD).write_text(json.dumps(content))
     with pytest.raises(records.DamagedRecord, match="accuracy"):
         records.read_record(folder)
+
+
+def test_records_of_older_versions_state_nothing_undefined():
+    content = make_record().model_dump(mode="json")
+    for later in ("undefined", "caveats", "judged"):
+        del content[later]
+    old = RunRecord.model_validate(content)
+    assert (old.undefined, old.caveats, old.judged) == ({}, {}, None)
+
+
+def test_what_is_undefined_survives_the_file(tmp_path):
+    record = make_record(
+        undefined={"nmi": "one class"}, caveats={"knn": "8 vote"}, judged="own", final={"epoch": 2}
+    )
+    folder = store(tmp_path, record)
+    assert records.read_record(folder) == record
+    assert record.headline == "no labels"
+    undefined = make_record(final={"epoch": 2}, undefined={"knn": "one class"})
+    assert undefined.headline == "kNN undefined: one class"

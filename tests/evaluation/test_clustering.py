@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from evaluation.clustering import (
+    CLUSTERING_METRICS,
     adjusted_rand,
     agreement,
     best_clusters,
@@ -16,6 +17,7 @@ from evaluation.clustering import (
     nmi,
 )
 from evaluation.nearest import kmeans
+from evaluation.undefined import Undefined
 
 AVERAGES = ("arithmetic", "geometric")
 
@@ -145,8 +147,25 @@ def test_degenerate_embeddings_have_a_value():
     points, labels = blobs()
     assert nmi(np.ones_like(points), labels) == pytest.approx(0.0, abs=1e-6)
     assert nmi(np.zeros_like(points), labels) == pytest.approx(0.0, abs=1e-6)
-    assert nmi(points, np.zeros(len(points), int)) == 100.0
-    assert nmi(points, np.arange(len(points))) == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize("value", ["one class", "each image alone"])
+@pytest.mark.parametrize("rows", [1, 2, 100])
+def test_what_any_network_agrees_with_has_no_value(value, rows):
+    points = np.random.default_rng(0).standard_normal((rows, 4))
+    labels = np.zeros(rows, int) if value == "one class" else np.arange(rows) * 3
+    reason = "of one class" if value == "one class" or rows == 1 else "alone in its class"
+    with pytest.raises(Undefined, match=reason):
+        nmi(points, labels)
+    found = clustering_figures(points, labels)
+    assert found == {}
+    assert found.undefined.keys() == {"nmi", "nmi_geometric", "ari", "clustering_accuracy"}
+    assert all(reason in text for text in found.undefined.values())
+
+
+def test_a_single_pair_of_a_class_is_enough():
+    points = np.random.default_rng(0).standard_normal((20, 4))
+    assert clustering_figures(points, [0, *range(19)]).keys() == set(CLUSTERING_METRICS)
 
 
 def test_bf16_tensors_with_gradient():
@@ -266,12 +285,10 @@ def test_one_clustering_gives_every_figure():
     }
 
 
-def test_figures_of_separated_and_of_single_classes():
+def test_figures_of_separated_classes():
     points, labels = blobs()
     perfect = dict.fromkeys(("nmi", "nmi_geometric", "ari", "clustering_accuracy"), 100.0)
     assert clustering_figures(points, labels) == pytest.approx(perfect)
-    assert clustering_figures(points, np.zeros(len(points), int)) == pytest.approx(perfect)
-    assert clustering_figures(points[:1], labels[:1]) == pytest.approx(perfect)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0], ids=["all zero", "all equal"])

@@ -6,12 +6,14 @@ import torch
 
 from evaluation import arrays
 from evaluation.label_free import (
+    LABEL_FREE_METRICS,
     alignment,
     effective_rank,
     label_free_figures,
     uniformity,
     view_agreement,
 )
+from evaluation.undefined import Undefined
 
 
 def views(rows=70, width=6, noise=0.3, seed=0):
@@ -146,23 +148,46 @@ def test_figures_are_those_of_the_functions():
     }
 
 
-def test_figures_of_equal_embeddings():
+@pytest.mark.parametrize("value", [0.0, 1.0], ids=["all zero", "all equal"])
+@pytest.mark.parametrize("noise", [0.0, 1e-7], ids=["exactly", "up to rounding"])
+def test_a_collapsed_network_has_no_figures(value, noise):
+    draws = np.random.default_rng(0).standard_normal((2, 300, 6))
+    first, second = value * (1.0 + noise * draws)
+    found = label_free_figures(first, second)
+    assert found == {}
+    assert found.undefined.keys() == set(LABEL_FREE_METRICS)
+    assert all("collapsed" in reason for reason in found.undefined.values())
+
+
+def test_limits_of_single_metrics_where_all_embeddings_are_equal():
     same = np.ones((300, 6))
-    figures = label_free_figures(same, same)
-    assert figures.pop("view_agreement") < 10.0  # which of those that tie is no agreement
-    expected = {"alignment": 0.0, "uniformity": 0.0, "effective_rank": 1.0}
-    assert figures == pytest.approx(expected, abs=1e-4)
+    assert view_agreement(same, same) < 10.0  # which of those that tie is no agreement
+    found = alignment(same, same), uniformity(same), effective_rank(same)
+    assert found == pytest.approx((0.0, 0.0, 1.0), abs=1e-4)
 
 
-def test_figures_of_zero_rows():
+def test_limits_of_single_metrics_where_rows_are_zero():
     zeros = np.zeros((300, 6))
-    figures = label_free_figures(zeros, zeros)
-    assert figures.pop("view_agreement") < 10.0
-    expected = {"alignment": 0.0, "uniformity": 0.0, "effective_rank": 0.0}
-    assert figures == pytest.approx(expected, abs=1e-9)
+    assert view_agreement(zeros, zeros) < 10.0
+    assert (alignment(zeros, zeros), uniformity(zeros)) == pytest.approx((0.0, 0.0), abs=1e-9)
+    with pytest.raises(Undefined, match="every row is zero"):
+        effective_rank(zeros)
     # a zero row is at distance 1 from every unit row
     assert alignment([[0.0, 0.0]], [[3.0, 4.0]]) == pytest.approx(1.0)
     assert uniformity([[0.0, 0.0], [3.0, 4.0]]) == pytest.approx(-2.0)
+
+
+def test_a_metric_without_a_value_leaves_the_others_theirs():
+    first = np.random.default_rng(0).standard_normal((30, 4))
+    found = label_free_figures(first, np.zeros_like(first))
+    assert found.keys() == {"alignment", "uniformity", "view_agreement"}
+    assert found.undefined.keys() == {"effective_rank"}
+
+
+@pytest.mark.parametrize(("rows", "said"), [(2, True), (11, True), (12, False)])
+def test_that_all_others_are_neighbours_is_said(rows, said):
+    caveats = label_free_figures(*views(rows)).caveats
+    assert (caveats.keys() == {"view_agreement"}) is said
 
 
 def test_figures_of_two_images():
@@ -209,11 +234,13 @@ def test_one_image():
     one = np.array([[3.0, 4.0]])
     assert alignment(one, one) == 0.0
     assert effective_rank(one) == pytest.approx(1.0, abs=1e-6)
-    for judge in (view_agreement, label_free_figures):
-        with pytest.raises(ValueError, match="expected at least 2 rows, found 1"):
-            judge(one, one)
-    with pytest.raises(ValueError, match="embeddings: expected at least 2 rows, found 1"):
+    with pytest.raises(Undefined, match="expected at least 2 rows, found 1"):
+        view_agreement(one, one)
+    with pytest.raises(Undefined, match="embeddings: expected at least 2 rows, found 1"):
         uniformity(one)
+    found = label_free_figures(one, one)
+    assert found == {}
+    assert all("single image" in found.undefined[name] for name in LABEL_FREE_METRICS)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ import torch
 
 from evaluation import arrays
 from evaluation.retrieval import (
+    lone_images,
     mean_average_precision_at_r,
     recall_at_k,
     retrieval_figures,
 )
+from evaluation.undefined import Undefined
 
 
 def naive_recall(embeddings, labels, k):
@@ -73,9 +75,37 @@ def test_an_image_finds_its_copy():
     assert recall_at_k(points, np.repeat(np.arange(50), 2), ks=(1,)) == {1: 100.0}
 
 
-def test_classes_of_one_always_miss():
+@pytest.mark.parametrize("metric", [recall_at_k, mean_average_precision_at_r])
+def test_nothing_is_retrieved_where_every_image_is_alone(metric):
     points, _ = problem()
-    assert recall_at_k(points, np.arange(len(points)), ks=(1, 79)) == {1: 0.0, 79: 0.0}
+    with pytest.raises(Undefined, match="every image is alone in its class"):
+        metric(points, np.arange(len(points)))
+    found = retrieval_figures(points, np.arange(len(points)), (1, 79))
+    assert found == {}
+    assert found.undefined.keys() == {"recall_at_1", "recall_at_79", "map_at_r"}
+
+
+@pytest.mark.parametrize("lone", [1, 5, 40])
+def test_images_alone_in_their_class_are_found_but_do_not_ask(lone):
+    points, labels = problem()
+    labels[:lone] = 1000 + np.arange(lone)
+    asking = (labels[:, None] == labels).sum(axis=1) > 1
+    # the naive loop counts a lone image as a miss
+    expected = naive_recall(points, labels, 2) * len(labels) / asking.sum()
+    assert recall_at_k(points, labels, (2,)) == {2: pytest.approx(expected)}
+    found = retrieval_figures(points, labels, (2,))
+    assert found["recall_at_2"] == pytest.approx(expected)
+    assert lone_images(labels) == (~asking).sum()
+    for caveat in (found.caveats["recall_at_2"], found.caveats["map_at_r"]):
+        assert f"{lone_images(labels)} of 80 images are alone" in caveat
+
+
+def test_a_k_that_takes_in_every_other_image_is_said():
+    points, labels = problem(rows=9)
+    labels[:] = np.arange(9) % 3
+    caveats = retrieval_figures(points, labels, (1, 8, 9)).caveats
+    assert caveats.keys() == {"recall_at_8", "recall_at_9"}
+    assert not retrieval_figures(*problem()).undefined
 
 
 def test_k_beyond_the_others_counts_them_all():
@@ -142,7 +172,8 @@ def test_limits_of_map_at_r():
     apart = 10.0 * np.eye(10)[labels] + rng.standard_normal((1000, 10))
     assert mean_average_precision_at_r(apart, labels) == 100.0
     assert mean_average_precision_at_r(apart, np.zeros(1000, int)) == 100.0
-    assert mean_average_precision_at_r(apart, np.arange(1000)) == 0.0
+    pairs = np.arange(1000) // 2 + 500 * (np.arange(1000) % 2)  # none is in its image's blob
+    assert mean_average_precision_at_r(apart, pairs % 500) < 1.0
     # chance: p^2 + p (1 - p) (1 + 1/2 + .. + 1/R) / R with p = 0.1 and R = 99
     assert mean_average_precision_at_r(apart, rng.permutation(labels)) == pytest.approx(
         1.47, abs=0.3
@@ -158,10 +189,10 @@ def test_a_collapsed_network_retrieves_by_chance(value, shuffled):
     assert mean_average_precision_at_r(np.full((300, 8), value), labels) <= 12.0
 
 
-def test_alone_in_a_class_is_left_out_of_map_at_r():
+def test_alone_in_a_class_is_left_out():
     points = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
     assert mean_average_precision_at_r(points, [4, 4, 7]) == 100.0
-    assert recall_at_k(points, [4, 4, 7], ks=(1,)) == {1: pytest.approx(200 / 3)}
+    assert recall_at_k(points, [4, 4, 7], ks=(1,)) == {1: 100.0}
 
 
 def test_an_image_is_not_its_own_class():
@@ -192,7 +223,6 @@ def test_chunks_of_queries_do_not_matter(monkeypatch, cells):
 def test_two_images():
     points = np.array([[1.0, 0.0], [0.0, 1.0]])
     assert retrieval_figures(points, [3, 3], ks=(1,)) == {"recall_at_1": 100.0, "map_at_r": 100.0}
-    assert retrieval_figures(points, [3, 4], ks=(1,)) == {"recall_at_1": 0.0, "map_at_r": 0.0}
 
 
 @pytest.mark.parametrize("judge", [mean_average_precision_at_r, retrieval_figures])

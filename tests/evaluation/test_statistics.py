@@ -149,6 +149,25 @@ def test_many_discordant_pairs_are_judged_by_chi_square(first_only, second_only)
     assert found.test == "continuity-corrected chi-square"
 
 
+@pytest.mark.parametrize("half", [1, 12, 13, 50, 400])
+def test_equal_counts_are_no_difference_at_all(half):
+    found = mcnemar(*flags(5, half, half, 5))
+    # the correction approximates the exact test, whose p is 1 by symmetry
+    naive = sum(
+        math.comb(2 * half, i)
+        for i in range(2 * half + 1)
+        if math.comb(2 * half, i) <= math.comb(2 * half, half)
+    )
+    assert found.p == naive / 4**half == 1.0
+
+
+@pytest.mark.parametrize(("first_only", "second_only"), [(26, 24), (30, 20), (230, 190)])
+def test_the_corrected_chi_square_is_near_the_exact_test(first_only, second_only):
+    n, few = first_only + second_only, min(first_only, second_only)
+    exact = 2 * sum(math.comb(n, i) for i in range(few + 1)) / 2**n
+    assert mcnemar(*flags(0, first_only, second_only, 3)).p == pytest.approx(exact, abs=0.005)
+
+
 def test_the_two_forms_of_mcnemar_agree_where_they_meet():
     below, above = mcnemar(*flags(5, 17, 7, 5)), mcnemar(*flags(5, 18, 7, 5))
     assert below.test != above.test
