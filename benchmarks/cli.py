@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from benchmarks import __version__, datasets, recipes, tables
 from benchmarks.errors import BenchError, UsageProblem
+from benchmarks.output import steady_output
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,14 +43,16 @@ def _reports_problems(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except BenchError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(error.exit_status)
-        except KeyboardInterrupt:
-            click.echo("\nInterrupted; the same command goes on from the last epoch.", err=True)
-            sys.exit(INTERRUPTED)
+        with steady_output():
+            try:
+                return command(*args, **kwargs)
+            except BenchError as error:
+                click.echo(f"Error: {error}", err=True)
+                sys.exit(error.exit_status)
+            except KeyboardInterrupt:
+                words = "Interrupted; the same command goes on from the last epoch."
+                click.echo(f"\n{words}", err=True)
+                sys.exit(INTERRUPTED)
 
     return wrapped
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.errors import unknown_name
-from benchmarks.records import atomic_path, read_all
+from benchmarks.files import atomic_path
+from benchmarks.records import read_all
 from benchmarks.report import efficiency, page
 from benchmarks.report.content import Content, build
 from benchmarks.report.latex import latex
