@@ -317,6 +317,8 @@ def read_arrays(folder: Path, name: str) -> dict[str, np.ndarray] | None:
     if content is None:
         return None
     try:
+        if not content.startswith(b"PK"):
+            raise ValueError("expected an npz archive")
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return dict(file)
     except MemoryError as error:
@@ -383,17 +385,25 @@ def run_folders(results: Path) -> list[Path]:
         ) from error
 
 
-def read_all(results: Path, warn: Callable[[str], None]) -> list[StoredRun]:
+def read_all(
+    results: Path,
+    warn: Callable[[str], None],
+    warn_of_files: Callable[[str], None] = _unheard,
+) -> list[StoredRun]:
     """Read every finished run below `results`, sorted by folder name; changes nothing on disk.
 
-    A run that cannot be read, or is damaged, is named through `warn` and left out.
+    Args:
+        results: the folder that `bench run` wrote to.
+        warn: told of each run that cannot be read, or is damaged, and is left out.
+        warn_of_files: told, once each, of further files of the runs that are left out when they
+            are asked for.
     """
     stored, told = [], set[str]()
 
     def warn_once(text: str) -> None:
         if text not in told:
             told.add(text)
-            warn(text)
+            warn_of_files(text)
 
     for folder in run_folders(results):
         try:
@@ -401,7 +411,7 @@ def read_all(results: Path, warn: Callable[[str], None]) -> list[StoredRun]:
             if record is not None:
                 stored.append(StoredRun(folder, record, read_epochs(folder), warn_once))
         except DamagedRecord as error:
-            warn_once(f"left out: {error}; the command that made the run mends it")
+            warn(f"left out: {error}; the command that made the run mends it")
         except (Unreadable, NewerRecord) as error:
-            warn_once(f"left out: {error}")
+            warn(f"left out: {error}")
     return stored

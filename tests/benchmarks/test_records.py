@@ -175,7 +175,7 @@ def test_folder_of_runs_that_is_none(tmp_path):
 def test_further_files_that_are_damaged_are_told_once(tmp_path):
     folder = store(tmp_path, make_record())
     said = []
-    (run,) = records.read_all(tmp_path, said.append)
+    (run,) = records.read_all(tmp_path, pytest.fail, said.append)
     assert run.frame(records.PREDICTIONS) is None
     assert run.arrays(records.EMBEDDINGS) is None
     assert said == []  # an older record has none
