@@ -361,3 +361,11 @@ def test_fewer_large_images_are_embedded_at_a_time(stores, monkeypatch):
     trainer.method.encoder.register_forward_hook(lambda *args: sizes.append(len(args[2])))
     trainer.evaluator.embed_images()
     assert sizes == [7] * 7 + [1] + [7, 7, 6]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "words"), [(0, "no epoch was finished"), (2, "the checkpoint of epoch 2 is kept")]
+)
+def test_a_failure_says_truly_which_checkpoint_there_is(epoch, words):
+    with pytest.raises(RunFailed, match=rf"loss is nan at epoch {epoch + 1}, step 2; {words}"):
+        _last_finite(torch.tensor([1.0, float("nan")]), 0, 2, epoch)
