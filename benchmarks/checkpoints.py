@@ -109,7 +109,7 @@ def _flaw_of_archive(file: BinaryIO) -> str | None:
         raise
     except Exception as error:  # zipfile fails in many ways on a cut or foreign file
         return one_line(error)
-    return f"wrong checksum of {bad}" if bad else None
+    return one_line(f"wrong checksum of {bad}") if bad else None
 
 
 def _load_tensors(path: Path, device: torch.device) -> dict[str, Any]:

@@ -36,14 +36,14 @@ def unreadable(path: Path, error: BaseException) -> Unreadable:
     )
 
 
-def one_line(error: BaseException, most: int = 160) -> str:
-    """Return what an error says in one line of at most so many characters, else its kind."""
-    words = " ".join(str(error).split())
-    return words if 0 < len(words) <= most else words[: most - 1] + "…" if words else _kind(error)
+def one_line(words: object, most: int = 160) -> str:
+    """Return a text, or what an error says, in one printable line of at most so many characters.
 
-
-def _kind(error: BaseException) -> str:
-    return type(error).__name__
+    An error without words is told by its kind.
+    """
+    text = "".join(c if c.isprintable() else " " for c in str(words))
+    text = " ".join(text.split()) or type(words).__name__
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def read_whole(path: Path) -> bytes | None:

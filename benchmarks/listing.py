@@ -12,6 +12,7 @@ from benchmarks import datasets as all_datasets
 from benchmarks import recipes as all_recipes
 from benchmarks import records
 from benchmarks import tables as all_tables
+from benchmarks.files import one_line
 from benchmarks.hyper_parameters import defaults
 from benchmarks.plan import LOCK
 from benchmarks.session import load_plugins
@@ -75,7 +76,7 @@ def _state(folder: Path) -> str:
     if os.path.lexists(folder / records.FAILED):
         message = (records.read_failure(folder) or {}).get("message")
         why = message if isinstance(message, str) else f"{records.FAILED} cannot be read"
-        return f"failed: {' '.join(why.split())}"
+        return f"failed: {one_line(why, most=1000)}"
     return f"interrupted, {_epochs_done(folder)}"
 
 

@@ -231,7 +231,7 @@ def read_record(folder: Path) -> RunRecord | None:
             f"reads {SCHEMA_VERSION}); upgrade it, or choose another folder with --results"
         )
     if type(version) is not int or version != SCHEMA_VERSION:
-        found = str(version)[:40]
+        found = one_line(version, most=40)
         raise DamagedRecord(f"{path}: expected schema version {SCHEMA_VERSION}, found {found}")
     return checked(RunRecord, content, path)
 
@@ -251,7 +251,7 @@ def checked(kind: type[Schema], content: Any, path: Path) -> Schema:
     except (RecursionError, OverflowError) as error:
         flaw = one_line(error)
     if flaw:
-        raise DamagedRecord(f"{path}: {' '.join(flaw.split())[:200]}")
+        raise DamagedRecord(f"{path}: {one_line(flaw)}")
     return record
 
 

@@ -69,3 +69,15 @@ def test_a_part_that_cannot_be_removed_stays(tmp_path, dead, monkeypatch):
     monkeypatch.setattr(type(left), "unlink", refuse)
     clear_parts(tmp_path)
     assert left.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (ValueError("a\r\n b\x1e\x1b[3mc\u2028d"), "a b [3mc d"),
+        (MemoryError(), "MemoryError"),
+        ("x" * 500, "x" * 159 + "…"),
+    ],
+)
+def test_any_words_are_one_printable_line(words, line):
+    assert files.one_line(words) == line

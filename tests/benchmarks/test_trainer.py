@@ -16,7 +16,7 @@ from benchmarks.progress import PlainProgress
 from benchmarks.recipes import Recipe
 from benchmarks.seeds import derive_seed
 from benchmarks.stopwatch import Stopwatch
-from benchmarks.trainer import Trainer
+from benchmarks.trainer import Trainer, _last_finite
 from methods import Batch, Method
 
 CPU = torch.device("cpu")
