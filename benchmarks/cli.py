@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from benchmarks import __version__, datasets, recipes, tables
 from benchmarks.errors import BenchError, UsageProblem
+from benchmarks.output import steady_output
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,22 +43,24 @@ def _reports_problems(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except BenchError as error:
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(error.exit_status)
-        except KeyboardInterrupt:
-            click.echo("\nInterrupted; the same command goes on from the last epoch.", err=True)
-            sys.exit(INTERRUPTED)
-        except Exception as error:
-            from benchmarks.memory_errors import out_of_memory  # loads torch, at need
+        with steady_output():
+            try:
+                return command(*args, **kwargs)
+            except BenchError as error:
+                click.echo(f"Error: {error}", err=True)
+                sys.exit(error.exit_status)
+            except KeyboardInterrupt:
+                words = "Interrupted; the same command goes on from the last epoch."
+                click.echo(f"\n{words}", err=True)
+                sys.exit(INTERRUPTED)
+            except Exception as error:
+                from benchmarks.memory_errors import out_of_memory  # loads torch, at need
 
-            message = out_of_memory(error)
-            if message is None:
-                raise
-            click.echo(f"Error: {message}", err=True)
-            sys.exit(1)
+                message = out_of_memory(error)
+                if message is None:
+                    raise
+                click.echo(f"Error: {message}", err=True)
+                sys.exit(1)
 
     return wrapped
 

@@ -1,10 +1,10 @@
 """Copying the small files of runs, to share or commit what was measured."""
 
-import shutil
 from pathlib import Path
 
 from benchmarks import records
 from benchmarks.errors import UsageProblem
+from benchmarks.files import atomic_path, read_whole
 
 SHARED = (
     records.RECORD,
@@ -26,20 +26,21 @@ def collect(results: Path, target: Path) -> list[Path]:
 
     Raises:
         UsageProblem: if there is no run, or the target is the source.
-        BenchError: if a file cannot be written.
+        BenchError: if a file cannot be read or written.
     """
     source = records.runs_folder(results)
     if source.resolve() == records.runs_folder(target).resolve():
         raise UsageProblem(f"collect: expected a folder other than {results} itself")
     copied = []
-    for folder in sorted(p for p in source.glob("*") if p.is_dir()):
-        files = [folder / name for name in SHARED if (folder / name).exists()]
-        for file in files:
-            copy = records.runs_folder(target) / folder.name / file.name
-            with records.atomic_path(copy) as part:
-                shutil.copyfile(file, part)
-        if files:
-            copied.append(records.runs_folder(target) / folder.name)
+    for folder in records.run_folders(results):
+        copy = records.runs_folder(target) / folder.name
+        contents = {name: read_whole(folder / name) for name in SHARED}
+        found = {name: content for name, content in contents.items() if content is not None}
+        for name, content in found.items():
+            with atomic_path(copy / name) as part:
+                part.write_bytes(content)
+        if found:
+            copied.append(copy)
     if not copied:
         raise UsageProblem(f"collect: no run below {results}; give the folder with --results")
     return copied

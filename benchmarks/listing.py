@@ -1,8 +1,10 @@
 """What there is: the lines of `bench list`."""
 
-import json
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -10,6 +12,7 @@ from benchmarks import datasets as all_datasets
 from benchmarks import recipes as all_recipes
 from benchmarks import records
 from benchmarks import tables as all_tables
+from benchmarks.files import one_line
 from benchmarks.hyper_parameters import defaults
 from benchmarks.plan import LOCK
 from benchmarks.session import load_plugins
@@ -56,8 +59,7 @@ def _row_count(table: all_tables.Table) -> str:
 
 def runs(results: Path) -> list[str]:
     """Describe each run's state."""
-    folders = sorted(p for p in records.runs_folder(results).glob("*") if p.is_dir())
-    return _columns((folder.name, _state(folder)) for folder in folders)
+    return _columns((folder.name, _state(folder)) for folder in records.run_folders(results))
 
 
 def _state(folder: Path) -> str:
@@ -65,23 +67,46 @@ def _state(folder: Path) -> str:
         record = records.read_record(folder)
     except records.DamagedRecord as error:
         return f"damaged: {error}"
+    except (records.NewerRecord, records.Unreadable) as error:
+        return f"not known: {error}"
     if record is not None:
         return f"finished, {record.headline}"
     if _is_locked(folder):
         return f"in progress, {_epochs_done(folder)}"
-    if (folder / records.FAILED).exists():
-        return f"failed: {json.loads((folder / records.FAILED).read_text())['message']}"
+    if os.path.lexists(folder / records.FAILED):
+        message = (records.read_failure(folder) or {}).get("message")
+        why = message if isinstance(message, str) else f"{records.FAILED} cannot be read"
+        return f"failed: {one_line(why, most=1000)}"
     return f"interrupted, {_epochs_done(folder)}"
 
 
 def _is_locked(folder: Path) -> bool:
-    if not (folder / LOCK).exists():
-        return False
+    """Return whether a process works on a run; asking changes nothing on disk."""
     try:
-        with FileLock(folder / LOCK, timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True
+        with (folder / LOCK).open("rb") as file:
+            return _is_held(file)
+    except OSError:  # no such file, or no way to know
+        return False
+
+
+if sys.platform == "win32":
+
+    def _is_held(file: BinaryIO) -> bool:
+        try:
+            with FileLock(file.name, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+else:
+    import fcntl
+
+    def _is_held(file: BinaryIO) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def _epochs_done(folder: Path) -> str:
@@ -89,3 +114,5 @@ def _epochs_done(folder: Path) -> str:
         return f"{int(records.read_epochs(folder)['epoch'].iloc[-1])} epochs done"
     except records.DamagedRecord:
         return "no epoch done"
+    except records.Unreadable:
+        return f"{records.EPOCHS} cannot be read just now"

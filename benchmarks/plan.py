@@ -1,7 +1,9 @@
 """From names, tables and seeds to a list of runs, and carrying them out."""
 
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -16,13 +18,14 @@ from benchmarks.attributes import attributes
 from benchmarks.backbones import BACKBONES
 from benchmarks.backbones.weights import WeightsFile
 from benchmarks.datasets.base import ImageData
-from benchmarks.errors import BenchError, OutOfTime, UsageProblem, unknown_name
+from benchmarks.errors import BenchError, OutOfTime, RunFailed, UsageProblem, unknown_name
+from benchmarks.files import clear_parts
 from benchmarks.hyper_parameters import RECIPE, defaults, resolve
 from benchmarks.images import subset
 from benchmarks.recipes import Recipe
 from benchmarks.recipes import resolve as resolve_recipe
-from benchmarks.records import RECORD
-from benchmarks.run import Run, Workplace, carry_out, finished_record
+from benchmarks.records import FAILED, RECORD, read_failure
+from benchmarks.run import Run, Workplace, carry_out, finished_record, reusable_record
 from benchmarks.trainer import check_batch_size
 from methods import Method
 from methods import get as get_method
@@ -235,16 +238,18 @@ def carry_out_all(runs: Sequence[Run], place: Workplace) -> Outcome:
     """Carry out the runs that are not finished; a failing run does not stop the others.
 
     A run that another process works on is passed over and waited for at the end; if that process
-    dies, its lock is free and the run is taken over from its checkpoint. After the place's deadline
-    no run is started and none waited for.
+    dies, its lock is free and the run is taken over from its checkpoint. A run that another process
+    saw fail in the meantime has failed here too; the next command tries again. After the place's
+    deadline no run is started and none waited for.
     """
     outcome = Outcome()
-    waiting = _pass_over(runs, place, outcome, timeout=0)
+    work = _Work(place, outcome, {run.key: _failure_stamp(place.folder(run)) for run in runs})
+    waiting = work.pass_over(runs, timeout=0)
     if waiting and not _late(place):
         names = ", ".join(run.title for run in waiting)
         place.progress.note(f"waiting for another process that works on: {names}")
     while waiting and not _late(place):
-        waiting = _pass_over(waiting, place, outcome, timeout=POLL_SECONDS)
+        waiting = work.pass_over(waiting, timeout=POLL_SECONDS)
     outcome.left += waiting
     return outcome
 
@@ -253,45 +258,106 @@ def _late(place: Workplace) -> bool:
     return place.deadline is not None and time.monotonic() >= place.deadline
 
 
-def _pass_over(
-    runs: Sequence[Run], place: Workplace, outcome: Outcome, timeout: float
-) -> list[Run]:
-    busy = []
-    for run in runs:
-        if _late(place) and not (place.folder(run) / RECORD).exists():
-            outcome.left.append(run)
-            continue
-        try:
-            _work_on(run, place, outcome, timeout)
-        except Timeout:
-            busy.append(run)
-        except OutOfTime as error:
-            outcome.left.append(run)
-            place.progress.run_ended(f"left: {run.title}: {error}")
-        except BenchError as error:
-            outcome.failed[run.title] = str(error)
-            place.progress.run_ended(f"failed: {run.title}: {error}")
-    return busy
+def _failure_stamp(folder: Path) -> tuple[int, ...] | None:
+    """Return what tells one writing of failed.json from the next; None if there is none."""
+    try:
+        found = (folder / FAILED).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _work_on(run: Run, place: Workplace, outcome: Outcome, timeout: float) -> None:
-    folder = place.folder(run)
-    with _lock(folder, timeout):
-        if finished_record(folder, place.progress) is not None:
-            outcome.reused.append(run)
-            place.progress.run_ended(f"reused: {run.title} ({folder.name})")
+@dataclass(frozen=True)
+class _Work:
+    """A plan under way in this process."""
+
+    place: Workplace
+    outcome: Outcome
+    failures: Mapping[str, tuple[int, ...] | None]
+    """By key, the stamp of the failure that was there when the plan started."""
+
+    def pass_over(self, runs: Sequence[Run], timeout: float) -> list[Run]:
+        """Work on the runs that are free and return those that another process works on."""
+        busy, place, outcome = [], self.place, self.outcome
+        for run in runs:
+            if _late(place) and not os.path.lexists(place.folder(run) / RECORD):
+                outcome.left.append(run)
+                continue
+            try:
+                self._work_on(run, timeout)
+            except Timeout:
+                busy.append(run)
+            except OutOfTime as error:
+                outcome.left.append(run)
+                place.progress.run_ended(f"left: {run.title}: {error}")
+            except BenchError as error:
+                outcome.failed[run.title] = str(error)
+                place.progress.run_ended(f"failed: {run.title}: {error}")
+        return busy
+
+    def _work_on(self, run: Run, timeout: float) -> None:
+        place, folder = self.place, self.place.folder(run)
+        if reusable_record(folder) is not None:
+            clear_parts(folder)
+            self._reuse(run)
             return
-        place.progress.run_started(run.title)
-        record = carry_out(run, place)
-        outcome.done.append(run)
-        place.progress.run_ended(f"done: {run.title}: {record.headline} ({folder.name})")
+        with _locked(folder, timeout):
+            clear_parts(folder, locked=True)
+            if finished_record(folder, place.progress) is not None:
+                self._reuse(run)
+                return
+            self._stop_at_failure(run)
+            place.progress.run_started(run.title)
+            record = carry_out(run, place)
+            self.outcome.done.append(run)
+            place.progress.run_ended(f"done: {run.title}: {record.headline} ({folder.name})")
+
+    def _reuse(self, run: Run) -> None:
+        self.outcome.reused.append(run)
+        folder = self.place.folder(run)
+        self.place.progress.run_ended(f"reused: {run.title} ({folder.name})")
+
+    def _stop_at_failure(self, run: Run) -> None:
+        """Raise RunFailed if another process saw the run fail since this plan started."""
+        folder = self.place.folder(run)
+        stamp = _failure_stamp(folder)
+        if stamp is None or stamp == self.failures.get(run.key):
+            return
+        failure = read_failure(folder)
+        if failure is not None and failure.get("key") == run.key:
+            raise RunFailed(
+                f"{failure.get('message')} (in another process, just now; the next command tries "
+                "again)"
+            )
 
 
-def _lock(folder: Path, timeout: float) -> FileLock:
+@contextmanager
+def _locked(folder: Path, timeout: float) -> Iterator[None]:
+    """Hold a run's lock.
+
+    Raises:
+        Timeout: if another process holds it for longer.
+        BenchError: if the folder cannot be written or locked.
+    """
+    path = folder / LOCK
+    lock = FileLock(path, timeout=timeout)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / LOCK, timeout=timeout)
     except OSError as error:
         raise BenchError(
             f"cannot write {folder}: {error.strerror}; choose another folder with --results"
         ) from error
+    try:
+        lock.acquire()
+    except Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise BenchError(
+            f"cannot lock {path}: {reason}; expected a file system with locks and a file that this "
+            "user may write, choose another folder with --results"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

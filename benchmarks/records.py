@@ -1,14 +1,12 @@
-"""What a finished run leaves on disk: the result schema, atomic writes, reading many."""
+"""What a finished run leaves on disk: the result schema, writing it, reading one run or many."""
 
-import errno
+import io
 import json
 import os
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from benchmarks import tables
 from benchmarks.backbones.weights import WeightsFacts
 from benchmarks.errors import BenchError
+from benchmarks.files import Unreadable as Unreadable
+from benchmarks.files import atomic_path as atomic_path
+from benchmarks.files import one_line, read_whole, unreadable
+from benchmarks.files import set_aside as set_aside
+from benchmarks.record_checks import flaw_of_epochs, flaw_of_record
 from benchmarks.slices import Slice
 
 SCHEMA_VERSION = 1
@@ -34,6 +37,9 @@ SIMILARITIES = "similarities.parquet"
 GALLERY = "gallery.npz"
 """Pictures of a few queries with their neighbours; made of the data set's pixels, so never shared.
 """
+
+
+Schema = TypeVar("Schema", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -177,47 +183,6 @@ def folder_name(dataset: str, method: str, recipe: str, seed: int, key: str) -> 
     return f"{dataset}-{method}-{recipe}-s{seed}-{key[:8]}"
 
 
-@contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path that replaces `target` when the block ends well.
-
-    Nothing half-written is ever seen under the target's name; a failure leaves the old file.
-
-    Raises:
-        BenchError: if the disk is full or the folder cannot be written; the message says which.
-    """
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    try:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(target)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    except RuntimeError as error:  # torch.save reports a failed write so
-        if "file write failed" in str(error) or "enforce fail" in str(error):
-            full = OSError(errno.ENOSPC, "the file could not be written whole")
-            raise _cannot_write(target, full) from error
-        raise
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _cannot_write(target: Path, error: OSError) -> BenchError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return BenchError(
-            f"disk full while writing {target}: {error.strerror}; free some space and give the "
-            "same command again, it goes on from the last complete epoch"
-        )
-    return BenchError(
-        f"cannot write {target}: {error.strerror or error}; choose another folder with --results"
-    )
-
-
 def write_record(folder: Path, record: RunRecord) -> None:
     """Write run.json atomically."""
     with atomic_path(folder / RECORD) as part:
@@ -251,64 +216,134 @@ def write_arrays(folder: Path, name: str, arrays: Mapping[str, np.ndarray]) -> N
 
 
 class DamagedRecord(BenchError):
-    """A run.json that cannot be read as a record."""
+    """A file of a run that was read whole and is not what it should be."""
+
+
+class NewerRecord(BenchError):
+    """A record of a newer version of the suite, which this one neither reads nor replaces."""
 
 
 def read_record(folder: Path) -> RunRecord | None:
     """Read a run's record; None if the run is not finished.
 
     Raises:
-        DamagedRecord: if the file is there but is not a record of this schema.
+        DamagedRecord: if the file was read whole and is not a record of this schema.
+        NewerRecord: if it was written by a newer version of the suite.
+        Unreadable: if it cannot be read just now.
     """
     path = folder / RECORD
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    text = read_whole(path)
+    if text is None:
         return None
-    except (OSError, ValueError) as error:
-        raise DamagedRecord(f"{path}: not readable as JSON ({error})") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise DamagedRecord(f"{path}: expected schema version {SCHEMA_VERSION}, found {version}")
     try:
-        return RunRecord.model_validate(content)
+        content = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedRecord(f"{path}: not readable as JSON ({one_line(error)})") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise NewerRecord(
+            f"{path}: made by a newer version of the suite (schema version {version}, this one "
+            f"reads {SCHEMA_VERSION}); upgrade it, or choose another folder with --results"
+        )
+    if type(version) is not int or version != SCHEMA_VERSION:
+        found = one_line(version, most=40)
+        raise DamagedRecord(f"{path}: expected schema version {SCHEMA_VERSION}, found {found}")
+    return checked(RunRecord, content, path)
+
+
+def checked(kind: type[Schema], content: Any, path: Path) -> Schema:
+    """Return what a JSON file holds as a record of some kind.
+
+    Raises:
+        DamagedRecord: if fields are missing, or hold what no run leaves; the message names one.
+    """
+    try:
+        record = kind.model_validate(content)
+        flaw = flaw_of_record(record.model_dump())
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DamagedRecord(f"{path}: {place}: {first['msg']}") from error
+        flaw = ".".join(map(str, first["loc"])) + f": {first['msg']}"
+    except (RecursionError, OverflowError) as error:
+        flaw = one_line(error)
+    if flaw:
+        raise DamagedRecord(f"{path}: {one_line(flaw)}")
+    return record
+
+
+def read_failure(folder: Path) -> dict[str, Any] | None:
+    """Return the content of failed.json, whatever its fields; None if it is not there or damaged.
+
+    See `report.select.read_failures` for failures that are checked.
+    """
+    try:
+        text = read_whole(folder / FAILED)
+        content = None if text is None else json.loads(text)
+    except (Unreadable, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def read_epochs(folder: Path) -> pd.DataFrame:
-    """Read epochs.parquet.
+    """Read epochs.parquet: a row per epoch, numbers only.
 
     Raises:
-        DamagedRecord: if it is missing or unreadable.
+        DamagedRecord: if it is missing, or was read whole and is not such a table.
+        Unreadable: if it cannot be read just now.
     """
     path = folder / EPOCHS
+    frame = read_frame(path)
+    if frame is None:
+        raise DamagedRecord(f"{path}: it is missing")
+    if flaw := flaw_of_epochs(frame):
+        raise DamagedRecord(f"{path}: {flaw}")
+    return frame
+
+
+def read_frame(path: Path) -> pd.DataFrame | None:
+    """Read a small table of a run, such as PREDICTIONS; None if there is no such file.
+
+    Raises:
+        DamagedRecord: if it was read whole and is no table.
+        Unreadable: if it cannot be read just now.
+    """
+    content = read_whole(path)
+    if content is None:
+        return None
     try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors derive from these
-        raise DamagedRecord(f"{path}: {str(error).splitlines()[0]}") from error
+        frame: pd.DataFrame = pd.read_parquet(io.BytesIO(content))
+        if not frame.columns.is_unique:
+            raise ValueError("two columns of one name")
+    except MemoryError as error:
+        raise unreadable(path, error) from error
+    except Exception as error:  # pyarrow fails in many ways on a cut or foreign file
+        raise DamagedRecord(f"{path}: {one_line(error)}") from error
+    return frame
 
 
 def read_arrays(folder: Path, name: str) -> dict[str, np.ndarray] | None:
-    """Return the arrays of an npz file, such as GALLERY; None if it is not there or damaged."""
-    try:
-        with np.load(folder / name, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    """Read the arrays of an npz file, such as GALLERY; None if there is no such file.
+
+    Raises:
+        DamagedRecord: if it was read whole and holds no arrays.
+        Unreadable: if it cannot be read just now.
+    """
+    path = folder / name
+    content = read_whole(path)
+    if content is None:
         return None
+    try:
+        if not content.startswith(b"PK"):
+            raise ValueError("expected an npz archive")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return dict(file)
+    except MemoryError as error:
+        raise unreadable(path, error) from error
+    except Exception as error:  # a cut or foreign file fails in many ways
+        raise DamagedRecord(f"{path}: {one_line(error)}") from error
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file to `<name>.damaged` (numbered if taken) and return its new path."""
-    target = path.with_name(path.name + ".damaged")
-    number = 1
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.name}.damaged-{number}")
-    path.rename(target)
-    return target
+def _unheard(text: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -318,6 +353,8 @@ class StoredRun:
     folder: Path
     record: RunRecord
     epochs: pd.DataFrame
+    warn: Callable[[str], None] = field(default=_unheard, compare=False)
+    """Told of each further file that is left out because it cannot be read."""
 
     def frame(self, name: str) -> pd.DataFrame | None:
         """Return a small table of the run, such as PREDICTIONS; None if it is not there or damaged.
@@ -325,13 +362,18 @@ class StoredRun:
         The report does without: records of older versions have none.
         """
         try:
-            return pd.read_parquet(self.folder / name)
-        except (OSError, ValueError):  # pyarrow's errors derive from these
+            return read_frame(self.folder / name)
+        except (DamagedRecord, Unreadable) as error:
+            self.warn(f"left out: {error}")
             return None
 
     def arrays(self, name: str) -> dict[str, np.ndarray] | None:
         """Return the arrays of EMBEDDINGS or GALLERY; None if they are not there or damaged."""
-        return read_arrays(self.folder, name)
+        try:
+            return read_arrays(self.folder, name)
+        except (DamagedRecord, Unreadable) as error:
+            self.warn(f"left out: {error}")
+            return None
 
 
 def runs_folder(results: Path) -> Path:
@@ -339,24 +381,52 @@ def runs_folder(results: Path) -> Path:
     return results / "runs"
 
 
-def read_all(results: Path, warn: Callable[[str], None]) -> list[StoredRun]:
-    """Read every finished run below `results`, sorted by folder name.
+def run_folders(results: Path) -> list[Path]:
+    """Return the runs' folders below `results`, sorted by name; none if there is no such folder.
 
-    A damaged record is named through `warn`, set aside where the folder allows it, and left out.
+    Raises:
+        BenchError: if it is no folder, or cannot be read.
     """
-    stored = []
-    for folder in sorted(p for p in runs_folder(results).glob("*") if p.is_dir()):
+    parent = runs_folder(results)
+    try:
+        with os.scandir(parent) as entries:
+            return sorted(parent / entry.name for entry in entries if entry.is_dir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise BenchError(
+            f"{parent}: cannot be read ({error.strerror}); choose a folder of results with "
+            "--results"
+        ) from error
+
+
+def read_all(
+    results: Path,
+    warn: Callable[[str], None],
+    warn_of_files: Callable[[str], None] = _unheard,
+) -> list[StoredRun]:
+    """Read every finished run below `results`, sorted by folder name; changes nothing on disk.
+
+    Args:
+        results: the folder that `bench run` wrote to.
+        warn: told of each run that cannot be read, or is damaged, and is left out.
+        warn_of_files: told, once each, of further files of the runs that are left out when they
+            are asked for.
+    """
+    stored, told = [], set[str]()
+
+    def warn_once(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            warn_of_files(text)
+
+    for folder in run_folders(results):
         try:
             record = read_record(folder)
             if record is not None:
-                stored.append(StoredRun(folder, record, read_epochs(folder)))
+                stored.append(StoredRun(folder, record, read_epochs(folder), warn_once))
         except DamagedRecord as error:
-            warn(f"left out: {error}; {_put_away(folder)}")
+            warn(f"left out: {error}; the command that made the run mends it")
+        except (Unreadable, NewerRecord) as error:
+            warn(f"left out: {error}")
     return stored
-
-
-def _put_away(folder: Path) -> str:
-    try:
-        return f"set aside as {set_aside(folder / RECORD).name}; `bench run` makes it anew"
-    except OSError:
-        return "remove it, then `bench run` makes it anew"

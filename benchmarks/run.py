@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,12 +112,47 @@ class Workplace:
 
 
 def finished_record(folder: Path, progress: Progress) -> records.RunRecord | None:
-    """Return the record of a finished run; a damaged one is named, set aside and counts as none."""
+    """Return the record of a finished run; a damaged file is named, set aside and counts as none.
+
+    Raises:
+        NewerRecord: if a newer version of the suite made it.
+        Unreadable: if it cannot be read just now.
+    """
+    for name, read in ((records.RECORD, records.read_record), (records.EPOCHS, _curve_too)):
+        try:
+            record = read(folder)
+        except records.DamagedRecord as error:
+            moved = _set_aside(folder / name)
+            progress.note(f"{error}; {moved}the run is completed anew")
+            return None
+        if record is None:
+            return None
+    return record
+
+
+def _curve_too(folder: Path) -> records.RunRecord | None:
+    """Return the record of a finished run if its learning curve can be read as well."""
+    records.read_epochs(folder)
+    return records.read_record(folder)
+
+
+def _set_aside(path: Path) -> str:
+    """Set a damaged file aside and say so; a missing one needs nothing."""
+    return f"set aside as {records.set_aside(path).name}, " if os.path.lexists(path) else ""
+
+
+def reusable_record(folder: Path) -> records.RunRecord | None:
+    """Return the record of a finished run without changing anything; None if that cannot do.
+
+    It needs no lock, since a record is written last and at once, nor a folder that may be written.
+
+    Raises:
+        NewerRecord: if a newer version of the suite made it.
+        Unreadable: if it cannot be read just now.
+    """
     try:
-        return records.read_record(folder)
-    except records.DamagedRecord as error:
-        moved = records.set_aside(folder / records.RECORD)
-        progress.note(f"{error}; set aside as {moved.name}, the run is completed anew")
+        return _curve_too(folder) if os.path.lexists(folder / records.RECORD) else None
+    except records.DamagedRecord:
         return None
 
 
@@ -195,8 +231,7 @@ def _load_checkpoint(run: Run, place: Workplace, folder: Path) -> checkpoints.Ch
 
 
 def _set_checkpoint_aside(folder: Path, error: BenchError, progress: Progress) -> None:
-    moved = records.set_aside(folder / records.CHECKPOINT)
-    progress.note(f"{error}; set aside as {moved.name}, the run starts anew")
+    progress.note(f"{error}; {_set_aside(folder / records.CHECKPOINT)}the run starts anew")
 
 
 def build_trainer(run: Run, place: Workplace, kind: type[Trainer] = Trainer) -> Trainer:
@@ -323,6 +358,7 @@ def _make_record(
 
 def _write_failure(run: Run, folder: Path, message: str) -> None:
     content = {
+        "key": run.key,
         "method": run.method.name,
         "hyper_parameters": dict(run.hyper_parameters),
         "changed": dict(run.changed),

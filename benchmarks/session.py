@@ -12,6 +12,7 @@ from benchmarks.datasets.base import Dataset
 from benchmarks.environment import choose_device, choose_precision
 from benchmarks.errors import UsageProblem
 from benchmarks.hyper_parameters import RECIPE, parse_settings
+from benchmarks.output import steady_output
 from benchmarks.plan import Outcome, carry_out_all, choose, make_plan
 from benchmarks.progress import make_progress
 from benchmarks.recipes import Recipe, RecipeFile
@@ -71,7 +72,7 @@ def run_request(request: Request) -> Outcome:
     precision = choose_precision(request.precision, device)
     load = partial(dataset.load, _data_root(dataset, request.data), partial=request.partial)
     runs = make_plan(choices, load, recipe, request.seeds, settings, precision, request.weights)
-    with make_progress(len(runs)) as progress:
+    with steady_output(), make_progress(len(runs)) as progress:
         for note in dict.fromkeys([*notes, *(note for run in runs for note in run.data.notes)]):
             progress.note(note)
         place = Workplace(request.results, device, progress, deadline, request.compiled)

@@ -287,8 +287,9 @@ def _last_finite(losses: Tensor, start: int, end: int, epoch: int) -> float:
     values = losses[start:end].tolist()
     for step, value in enumerate(values, start):
         if not np.isfinite(value):
+            kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished"
             raise RunFailed(
-                f"loss is {value} at epoch {epoch + 1}, step {step + 1}; the checkpoint of epoch "
-                f"{epoch} is kept. Try a lower recipe.lr, a higher temperature or --precision fp32"
+                f"loss is {value} at epoch {epoch + 1}, step {step + 1}; {kept}. Try a lower "
+                "recipe.lr, a higher temperature or --precision fp32"
             )
     return float(values[-1])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.errors import unknown_name
-from benchmarks.records import atomic_path, read_all
+from benchmarks.files import atomic_path
+from benchmarks.records import read_all
 from benchmarks.report import efficiency, page
 from benchmarks.report.content import Content, build
 from benchmarks.report.latex import latex
@@ -56,7 +57,7 @@ def write_report(
         problems.append(problem)
         warn(problem)
 
-    runs = read_all(results, note)
+    runs = read_all(results, note, note)
     content = build(runs, read_failures(results, note), problems, results)
     folder, files = results / "report", _files(content, formats)
     earlier = _earlier(folder)
@@ -64,7 +65,8 @@ def write_report(
     listed = "".join(f"{name}\n" for name in sorted((earlier | files.keys()) - stale))
     for name, text in {**files, WRITTEN: listed}.items():
         with atomic_path(folder / name) as part:
-            part.write_text(text, encoding="utf-8")
+            # The path of the results may hold bytes that are no text.
+            part.write_text(text, encoding="utf-8", errors="replace")
     for name in stale:
         (folder / name).unlink(missing_ok=True)
     return [folder / name for name in files]

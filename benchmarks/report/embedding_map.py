@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.records import EMBEDDINGS, StoredRun
 from benchmarks.report import recipe_facts
 from benchmarks.report.commands import Commands
-from benchmarks.report.layout import Chapter, Picture
+from benchmarks.report.layout import Chapter, Picture, inert
 from benchmarks.report.plot_style import WIDTH, as_svg, drawing
 from benchmarks.report.select import Comparison
 
@@ -32,6 +32,9 @@ _DOT, _LAYERS = 4.5, 4
 _SIDE, _TOP, _AXIS, _PLOT, _LINE = 18.0, 4.0, 18.0, 300.0, 15.0
 _NAMES_IN_LINE = 4
 _INSTALL = "pip install 'instbench[umap]'"
+
+_MOST_CLASSES = 10_000_000
+"""A larger label is no class but damage."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def sample(run: StoredRun) -> Sample | None:
         return None
     labelled = labels is not None and labels.dtype.kind in "iu"
     truth = labels if labels is not None and labelled else np.zeros(len(found), np.int64)
-    if truth.shape != found.shape[:1] or truth.min() < 0:
+    if truth.shape != found.shape[:1] or truth.min() < 0 or truth.max() > _MOST_CLASSES:
         return None
     chosen = np.arange(len(found))
     if len(found) > SHOWN:
@@ -86,7 +89,7 @@ def _class_names(arrays: dict[str, np.ndarray], count: int) -> tuple[str, ...]:
     """Return the names that the run left in `classes`, or numbers."""
     names = arrays.get("classes")
     if names is not None and names.dtype.kind == "U" and names.ndim == 1 and len(names) >= count:
-        return tuple(map(str, names))
+        return tuple(inert(str(name)) for name in names)
     return tuple(f"class {label}" for label in range(count))
 
 

@@ -1,6 +1,6 @@
 """A table as a LaTeX float."""
 
-from benchmarks.report.layout import Cell, Column, Table, TableRow, around_code, letter
+from benchmarks.report.layout import Cell, Column, Table, TableRow, around_code, inert, letter
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -17,6 +17,8 @@ _LATEX = {
     "|": r"\textbar{}",
     '"': "''",
     "…": r"\ldots{}",
+    "[": "{[}",  # after a row's end it would be that row's space
+    "]": "{]}",
 }
 
 
@@ -24,7 +26,7 @@ def latex_text(text: str) -> str:
     """Escape what LaTeX gives a meaning to; words in backticks are set in typewriter."""
 
     def escape(words: str) -> str:
-        return "".join(_LATEX.get(c, c) for c in words.replace("\n", " "))
+        return "".join(_LATEX.get(c, c) for c in words)
 
     return around_code(text, escape, lambda code: rf"\texttt{{{escape(code)}}}")
 
@@ -75,8 +77,10 @@ def _row(table: Table, row: TableRow) -> str:
     comment = ""
     if row.status != "measured":
         texts[table.given] = rf"\emph{{{row.status}}}"
-        comment = f" % {row.remedy}".replace("\n", " ")
-    return " & ".join(texts) + r" \\" + comment
+        comment = f" % {inert(row.remedy)}"
+    cells = " & ".join(texts)
+    guard = "{}" if cells.startswith("*") else ""  # after a row's end a star forbids a page break
+    return guard + cells + r" \\" + comment
 
 
 def _cell(cell: Cell, bold: bool) -> str:

@@ -10,6 +10,7 @@ NOTHING = "–"
 _MANY = 13
 """Columns that fit on a page as they are."""
 _CODE = re.compile(r"`([^`]+)`")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 Status = Literal["measured", "missing", "failed"]
 
 
@@ -159,7 +160,19 @@ def in_seconds(seconds: float) -> str:
     return f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}"
 
 
+def inert(text: str) -> str:
+    """Return the text in one line of characters that every format can hold.
+
+    Line breaks of any kind, control characters and those that turn the direction of writing become
+    spaces, halves of characters a question mark.
+    """
+    return _UNPRINTABLE.sub(" ", text).encode("utf-8", "replace").decode("utf-8")
+
+
 def around_code(text: str, words: Callable[[str], str], code: Callable[[str], str]) -> str:
-    """Apply one function to plain words and another to those in `backticks`, and join."""
-    parts = _CODE.split(text)
+    """Apply one function to plain words and another to those in `backticks`, and join.
+
+    Both are given one line of characters that every format can hold.
+    """
+    parts = _CODE.split(inert(text))
     return "".join(code(p) if i % 2 else words(p) for i, p in enumerate(parts))

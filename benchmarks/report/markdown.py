@@ -12,13 +12,17 @@ from benchmarks.report.layout import (
     Table,
     TableRow,
     around_code,
+    inert,
     letter,
 )
+
+_LIST = re.compile(r"^(\s*\d*)([-+.=)])(?=\s|$|[-=])")
+"""What begins a list, a rule or the line below a heading, at the start of a text."""
 
 
 def markdown(content: Content) -> str:
     """Return the report as GitHub Markdown; the figures are files beside it."""
-    blocks = [f"# {content.title}", *content.summary]
+    blocks = [f"# {content.title}", *map(_prose, content.summary)]
     blocks += [_bullets(map(_prose, content.problems))]
     blocks += ["## How to read the figures", _bullets(content.reading)]
     for section in content.sections:
@@ -31,11 +35,14 @@ def _bullets(texts: Iterable[str]) -> str:
 
 
 def _section(section: Section) -> list[str]:
-    blocks = [f"## {_escape(section.title)}", section.warning and f"**{section.warning}**"]
+    blocks = [f"## {_escape(section.title)}", section.warning and f"**{_escape(section.warning)}**"]
     for chapter in section.chapters:
         blocks += _chapter(chapter)
     if section.facts:
-        blocks += ["### How it was made", _bullets(f"{k}: {_escape(v)}" for k, v in section.facts)]
+        blocks += [
+            "### How it was made",
+            _bullets(f"{_escape(k)}: {_escape(v)}" for k, v in section.facts),
+        ]
     return blocks
 
 
@@ -56,7 +63,7 @@ def markdown_table(table: Table) -> str:
         f"**{_escape(table.caption)}**",
         *(["", f"*{_prose(table.caution)}*"] if table.caution else []),
         "",
-        _line(column.title for column in table.shown),
+        _line(_escape(column.title) for column in table.shown),
         _line("---:" if column.numeric else "---" for column in table.shown),
     ]
     lines += [_line(_cells(table, row)) for row in table.rows]
@@ -87,14 +94,28 @@ def _cell(cell: Cell, bold: bool) -> str:
 
 
 def _code(text: str) -> str:
-    """Return code for a table's cell, where a bar would end the cell."""
+    """Return code that may stand in a table's cell, where a bar would end the cell.
+
+    In a code span nothing can be escaped but a bar: text that would end the span, or the cell after
+    all, is written as entities.
+    """
+    text = inert(text)
+    if "`" in text or "\\|" in text or text.endswith("\\") or text != text.strip():
+        return f"<code>{_entities(text)}</code>"
     return "`" + text.replace("|", "\\|") + "`"
 
 
+def _entities(text: str) -> str:
+    """Return the text with all but letters, digits and spaces as entities, never markup."""
+    return re.sub(r"[^\w ]|_", lambda found: f"&#{ord(found[0])};", text)
+
+
 def _escape(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text).replace("\n", " ")
+    text = inert(text).replace("&", "&amp;")
+    text = re.sub(r"([\\`*_\[\]<>|#$~])", r"\\\1", text)
+    return _LIST.sub(r"\1\\\2", text)
 
 
 def _prose(text: str) -> str:
     """Escape all but the words in backticks."""
-    return around_code(text, _escape, lambda code: f"`{code}`")
+    return around_code(text, _escape, _code)

@@ -2,6 +2,7 @@
 
 import io
 import textwrap
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
+from benchmarks.report.layout import inert
 from benchmarks.report.select import Group
 from benchmarks.report.svg import spread_labels, tidy
 
@@ -63,7 +65,9 @@ def style(method: str) -> tuple[str, str]:
 @contextmanager
 def drawing(name: str) -> Iterator[None]:
     """Set the report's type and colours while a figure is built; the same input, the same SVG."""
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}), warnings.catch_warnings():
+        # The reader's font draws the names; that this one lacks a letter is no news.
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         yield
 
 
@@ -82,7 +86,8 @@ def as_svg(figure: Figure, name: str, title: str) -> str:
 
 def wrapped(text: str, characters: int = 20) -> list[str]:
     """Return a name in lines of at most so many characters, not broken at hyphens."""
-    return textwrap.wrap(text, characters, break_on_hyphens=False)
+    text = inert(text)
+    return textwrap.wrap(text, characters, break_on_hyphens=False) or [text]
 
 
 def widest(lines: Iterable[str]) -> float:

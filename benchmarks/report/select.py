@@ -1,17 +1,28 @@
 """What may stand side by side, and what may be averaged: from stored runs to comparisons."""
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from benchmarks import datasets, tables
 from benchmarks.datasets.base import DEFAULT_SPLIT
-from benchmarks.records import FAILED, RECORD, DatasetFacts, RunRecord, StoredRun, runs_folder
+from benchmarks.files import Unreadable, one_line, read_whole
+from benchmarks.records import (
+    FAILED,
+    RECORD,
+    DamagedRecord,
+    DatasetFacts,
+    RunRecord,
+    StoredRun,
+    checked,
+    run_folders,
+)
 from benchmarks.report import recipe_facts
 
 
@@ -153,21 +164,26 @@ def planned(dataset: str, recipe: str) -> Comparison:
 def read_failures(results: Path, warn: Callable[[str], None]) -> list[Failure]:
     """Read every failed run below `results`; a run that finished after all is not among them."""
     found = []
-    for path in sorted(runs_folder(results).glob(f"*/{FAILED}")):
-        if (path.parent / RECORD).exists():
+    for folder in run_folders(results):
+        path = folder / FAILED
+        if os.path.lexists(folder / RECORD):
             continue
         try:
-            found.append(Failure.model_validate_json(path.read_bytes()))
-        except (OSError, ValidationError) as error:
-            warn(f"left out: {path}: not the record of a failed run ({_first_line(error)})")
+            text = read_whole(path)
+            if text is not None:
+                found.append(_failure(path, text))
+        except (DamagedRecord, Unreadable) as error:
+            warn(f"left out: {error}")
     return found
 
 
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return ": ".join([*map(str, first["loc"]), first["msg"]])
-    return str(error)
+def _failure(path: Path, text: bytes) -> Failure:
+    try:
+        content = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        reason = one_line(error)
+        raise DamagedRecord(f"{path}: not the record of a failed run ({reason})") from error
+    return checked(Failure, content, path)
 
 
 def _canonical(*parts: Any) -> str:

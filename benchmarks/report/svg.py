@@ -6,6 +6,8 @@ from html import escape
 
 _ID = re.compile(r' id="([^"]+)"')
 _LONG = re.compile(r"-?\d+\.\d{3,}")
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""Characters that XML cannot hold."""
 _USE = re.compile(r'(url\(#|href="#)([^")]+)')
 
 
@@ -19,6 +21,7 @@ def tidy(svg: str, prefix: str, title: str) -> str:
     """
     used = {name for _, name in _USE.findall(svg)}
     body = svg[svg.index("<svg") :]
+    body = _NO_XML.sub("", body)
     body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
     # matplotlib's style element would reach beyond the figure; its two rules are inherited anyway.
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
@@ -33,7 +36,7 @@ def tidy(svg: str, prefix: str, title: str) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size[0] if size else ""} width="100%" '
         'role="img" stroke-linejoin="round" stroke-linecap="butt">\n'
-        f"<title>{escape(title)}</title>\n"
+        f"<title>{escape(_NO_XML.sub('', title))}</title>\n"
     )
     return head + body[body.index(">") + 1 :].lstrip()
 

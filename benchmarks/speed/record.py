@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from benchmarks.records import Environment, atomic_path
+from benchmarks.files import atomic_path
+from benchmarks.records import Environment
 
 SCHEMA_VERSION = 1
 NAME = "speed"

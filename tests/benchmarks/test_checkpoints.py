@@ -1,9 +1,13 @@
+import errno
+import zipfile
+
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from benchmarks import checkpoints
+from benchmarks.files import Unreadable
 from methods import get
 
 CPU = torch.device("cpu")
@@ -17,6 +21,8 @@ def history(epochs: int = 2) -> pd.DataFrame:
             "epoch": list(rows),
             "images_seen": [100 * e for e in rows],
             "knn": [0.1 + 0.2 * e if e > 1 else float("nan") for e in rows],
+            "train_seconds": [1.5 * e for e in rows],
+            "evaluate_seconds": [0.5 * e for e in rows],
         }
     )
 
@@ -85,3 +91,71 @@ def test_checkpoint_of_another_network(tmp_path):
     other = get("npsoftmax")(nn.Linear(3, 5), instances=6)
     with pytest.raises(checkpoints.DamagedCheckpoint, match="does not fit npsoftmax"):
         checkpoints.restore(checkpoints.load(tmp_path, KEY, CPU), other, None)
+
+
+def test_bit_that_turned_is_found_by_its_checksum(tmp_path):
+    checkpoints.save(tmp_path, KEY, *trained(), history())
+    path = tmp_path / "checkpoint.pt"
+    with zipfile.ZipFile(path) as archive:
+        place = next(i for i in archive.infolist() if i.filename.endswith("data/1"))
+    content = bytearray(path.read_bytes())
+    start = place.header_offset + 26  # the lengths of the name and of the padding
+    name, extra = int.from_bytes(content[start : start + 2], "little"), content[start + 2 :]
+    begin = place.header_offset + 30 + name + int.from_bytes(extra[:2], "little")
+    content[begin] ^= 1
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)  # does not notice
+    with pytest.raises(checkpoints.DamagedCheckpoint, match="wrong checksum"):
+        checkpoints.load(tmp_path, KEY, CPU)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EIO, "Input/output error"),
+        OSError(errno.EMFILE, "Too many open files"),
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:1] can't allocate memory: you tried to"),
+        RuntimeError("CUDA error: unspecified launch failure"),
+    ],
+)
+def test_checkpoint_that_cannot_be_read_just_now_is_no_damaged_one(tmp_path, monkeypatch, error):
+    checkpoints.save(tmp_path, KEY, *trained(), history())
+
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(Unreadable, match="cannot be read just now"):
+        checkpoints.load(tmp_path, KEY, CPU)
+
+
+def test_checkpoint_that_may_not_be_opened_is_no_damaged_one(tmp_path, monkeypatch):
+    (tmp_path / "checkpoint.pt").mkdir()  # even root cannot read a folder as a file
+    with pytest.raises(Unreadable):
+        checkpoints.load(tmp_path, KEY, CPU)
+
+
+def test_content_that_is_no_checkpoint(tmp_path):
+    checkpoints.save(tmp_path, KEY, *trained(), history())
+    whole = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    for part, value in [
+        ("key", torch.zeros(2)),
+        ("history", {}),
+        ("history", {**whole["history"], "epoch": torch.tensor([1.0, 5.0])}),
+        ("history", {k: v for k, v in whole["history"].items() if k != "train_seconds"}),
+        ("optimizer", {0: {"momentum_buffer": 1}}),
+        ("method", 3),
+    ]:
+        torch.save({**whole, part: value}, tmp_path / "checkpoint.pt")
+        with pytest.raises(checkpoints.DamagedCheckpoint):
+            checkpoints.load(tmp_path, KEY, CPU)
+
+
+def test_momentum_of_another_shape_does_not_fit(tmp_path):
+    checkpoints.save(tmp_path, KEY, *trained(), history())
+    found = checkpoints.load(tmp_path, KEY, CPU)
+    found.optimizer[0]["momentum_buffer"] = torch.zeros(7)
+    with pytest.raises(checkpoints.DamagedCheckpoint, match="expected shape"):
+        checkpoints.restore(found, *trained())

@@ -60,9 +60,9 @@ def test_unfinished_run_has_no_record(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", '{"schema_version": 1}', '{"schema_version": 99}', "\x00\xff"],
+    ["", "{", "[]", '{"schema_version": 1}', '{"schema_version": 99}', "\x00\xff", "[" * 10_000],
 )
-def test_damaged_record_is_named_set_aside_and_the_rest_is_read(tmp_path, content):
+def test_record_that_is_none_is_named_left_as_it_is_and_the_rest_is_read(tmp_path, content):
     store(tmp_path, make_record())
     bad = store(tmp_path, make_record(key="cd" * 32))
     (bad / records.RECORD).write_text(content)
@@ -71,14 +71,123 @@ def test_damaged_record_is_named_set_aside_and_the_rest_is_read(tmp_path, conten
     assert [run.record.key for run in stored] == ["ab" * 32]
     assert len(said) == 1
     assert str(bad / records.RECORD) in said[0]
-    assert (bad / "run.json.damaged").exists()
-    assert not (bad / records.RECORD).exists()
-    said.clear()
-    assert len(records.read_all(tmp_path, said.append)) == 1  # told once
-    assert said == []
+    assert (bad / records.RECORD).read_text() == content
+    assert {file.name for file in bad.iterdir()} == {records.RECORD, records.EPOCHS}
 
 
-def test_damaged_epochs_set_the_record_aside(tmp_path):
+@pytest.mark.parametrize(
+    ("part", "name", "value", "word"),
+    [
+        ("final", "knn", 150.0, "percentage"),
+        ("final", "knn", "Infinity", "finite"),
+        ("final", "figures", {"nmi": -3.0}, "percentage"),
+        ("final", "figures", {"loss": float("nan")}, "finite"),
+        ("dataset", "classes", -1, "whole number"),
+        ("dataset", "classes", 10**30, "whole number"),
+        ("seconds", "train", -1.0, "seconds"),
+        ("recipe", "name", None, "name"),
+        ("recipe", "name", ["a"], "name"),
+        ("recipe", "augmentation", None, "augmentation"),
+        ("recipe", "methods", ["a"], "methods"),
+        ("recipe", "epochs", "many", "epochs"),
+        ("method", "hyper_parameters", {"x": "\ud800"}, "Unicode"),
+    ],
+)
+def test_values_that_no_run_leaves_are_named(tmp_path, part, name, value, word):
+    folder = store(tmp_path, make_record())
+    content = json.loads((folder / records.RECORD).read_text())
+    content[part][name] = value
+    (folder / records.RECORD).write_text(json.dumps(content))
+    said = []
+    assert records.read_all(tmp_path, said.append) == []
+    (line,) = said
+    assert word in line
+    assert "\n" not in line
+
+
+def test_unusual_values_of_a_finished_run_are_read(tmp_path):
+    record = make_record(
+        final={"epoch": 2, "knn": 100.00000000000001, "figures": {"loss": 1e30, "own": -5.0}},
+        method={"name": "m", "paper": "p", "hyper_parameters": {"rate": float("inf")}},
+    )
+    folder = store(tmp_path, record)
+    assert records.read_record(folder).final == record.final
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"knn": ["a", "b"]},
+        {"knn": [50.0, np.inf]},
+        {"knn": [50.0, 150.0]},
+        {"epoch": [1, 7]},
+        {"epoch": [np.nan, 2]},
+        {"epoch": ["1", "2"]},
+    ],
+)
+def test_epochs_that_no_run_leaves_are_damaged(tmp_path, changes):
+    frame = pd.DataFrame({"epoch": [1, 2], "knn": [60.0, 50.0], **changes})
+    records.write_epochs(tmp_path, frame)
+    with pytest.raises(records.DamagedRecord, match=r"epochs\.parquet"):
+        records.read_epochs(tmp_path)
+
+
+@pytest.mark.parametrize("empty", [pd.DataFrame(), pd.DataFrame({"epoch": []})])
+def test_epochs_without_a_row_are_damaged(tmp_path, empty):
+    records.write_epochs(tmp_path, empty)
+    with pytest.raises(records.DamagedRecord, match="row per epoch"):
+        records.read_epochs(tmp_path)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "I/O"), OSError(errno.EMFILE, "many"),
+                                   PermissionError(errno.EACCES, "no"), MemoryError()])  # fmt: skip
+@pytest.mark.parametrize("name", [records.RECORD, records.EPOCHS])
+def test_file_that_cannot_be_read_just_now_is_no_damaged_one(tmp_path, monkeypatch, error, name):
+    folder = store(tmp_path, make_record())
+    read = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == name:
+            raise error
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    said = []
+    assert records.read_all(tmp_path, said.append) == []
+    assert "cannot be read just now" in said[0]
+    with pytest.raises(records.Unreadable):
+        (records.read_record if name == records.RECORD else records.read_epochs)(folder)
+
+
+def test_record_of_a_newer_version_is_no_damaged_one(tmp_path):
+    folder = store(tmp_path, make_record(schema_version=records.SCHEMA_VERSION + 1))
+    with pytest.raises(records.NewerRecord, match=r"newer version.*upgrade.*--results"):
+        records.read_record(folder)
+
+
+def test_folder_of_runs_that_is_none(tmp_path):
+    assert records.read_all(tmp_path, pytest.fail) == []
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(BenchError, match="cannot be read"):
+        records.read_all(tmp_path, pytest.fail)
+
+
+def test_further_files_that_are_damaged_are_told_once(tmp_path):
+    folder = store(tmp_path, make_record())
+    said = []
+    (run,) = records.read_all(tmp_path, pytest.fail, said.append)
+    assert run.frame(records.PREDICTIONS) is None
+    assert run.arrays(records.EMBEDDINGS) is None
+    assert said == []  # an older record has none
+    (folder / records.EMBEDDINGS).write_bytes(b"PK cut")
+    (folder / records.PREDICTIONS).write_bytes(b"PAR1")
+    for _ in range(2):
+        assert run.frame(records.PREDICTIONS) is None
+        assert run.arrays(records.EMBEDDINGS) is None
+    assert len(said) == 2
+
+
+def test_damaged_epochs_leave_the_run_out(tmp_path):
     folder = store(tmp_path, make_record())
     (folder / records.EPOCHS).write_bytes(b"PAR1 nothing")
     said = []

@@ -16,7 +16,7 @@ from benchmarks.progress import PlainProgress
 from benchmarks.recipes import Recipe
 from benchmarks.seeds import derive_seed
 from benchmarks.stopwatch import Stopwatch
-from benchmarks.trainer import Trainer
+from benchmarks.trainer import Trainer, _last_finite
 from methods import Batch, Method
 
 CPU = torch.device("cpu")
@@ -385,3 +385,9 @@ def test_a_single_view_of_a_single_image_is_refused_before_training(stores):
     method.__dict__["drop_last"] = False
     with pytest.raises(UsageProblem, match="at least 2 training images"):
         make(Stores(single, single, stores.test), method)
+@pytest.mark.parametrize(
+    ("epoch", "words"), [(0, "no epoch was finished"), (2, "the checkpoint of epoch 2 is kept")]
+)
+def test_a_failure_says_truly_which_checkpoint_there_is(epoch, words):
+    with pytest.raises(RunFailed, match=rf"loss is nan at epoch {epoch + 1}, step 2; {words}"):
+        _last_finite(torch.tensor([1.0, float("nan")]), 0, 2, epoch)
