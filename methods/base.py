@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.shared.code import Code
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -47,8 +49,12 @@ class Method(nn.Module, ABC):
     uses_labels: ClassVar[bool] = False
     """Whether it learns from the labels of the training set: an upper bound, always marked as one
     and never among "all" methods."""
+    revision: ClassVar[int] = 1
+    """Raised by hand when its results change: runs of other revisions are never reused."""
     origin: ClassVar[str]
     """File and class name; set when the method registers."""
+    code: ClassVar[Code]
+    """File, digest and package; set when the method registers."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
