@@ -1,13 +1,13 @@
 """The code that a run was made with, beside its files, and what has changed since."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import records
 from methods import Method
-from methods.shared.code import code_of
+from methods.shared.code import OWN_PACKAGE, code_of
 
 CODE = "code.json"
 """In a run's folder from its start: MethodFacts' fields of the code, and `configuration`, the run's
@@ -60,6 +60,45 @@ def changed_since(folder: Path, configuration: str, method: type[Method]) -> str
         f"{_difference(before, now)} since the {state} {other.name}, which is kept and not used; "
         "this run starts anew"
     )
+
+
+def with_newest_code(
+    runs: Sequence[records.StoredRun], warn: Callable[[str], None]
+) -> list[records.StoredRun]:
+    """Return the runs without those of a method's earlier code, which must not be averaged in.
+
+    Args:
+        runs: finished ones.
+        warn: told of each run that is left out.
+    """
+    newest: dict[str, records.StoredRun] = {}
+    for run in sorted(runs, key=lambda run: run.record.finished):
+        newest[_compared(run.record)] = run
+    kept = []
+    for run in runs:
+        latest = newest[_compared(run.record)]
+        if _recorded_code(run.record) == _recorded_code(latest.record):
+            kept.append(run)
+        else:
+            warn(
+                f"left out: {run.folder.name}: {run.record.method.name} was made with other code "
+                f"than its latest run {latest.folder.name}"
+            )
+    return kept
+
+
+def _compared(record: records.RunRecord) -> str:
+    """Return what runs share that a report puts side by side."""
+    shared = (record.method.name, record.dataset.model_dump(), record.recipe)
+    return json.dumps(shared, sort_keys=True, default=str)
+
+
+def _recorded_code(record: records.RunRecord) -> tuple[Any, ...]:
+    """Return what tells a recorded method's code apart: of the suite's own the revision alone."""
+    method = record.method
+    if method.package == OWN_PACKAGE:
+        return method.revision, None, None
+    return method.revision, method.sha256, method.version
 
 
 def _others(folder: Path, configuration: str) -> Iterator[tuple[Path, Mapping[str, Any]]]:

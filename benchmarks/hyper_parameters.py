@@ -86,6 +86,7 @@ def untyped(method: type[Method], changes: Mapping[str, Any]) -> list[str]:
 
 def _read(method: type[Method], name: str, value: Any, default: Any) -> Any:
     where = f"{method.name}.{name}"
+    _checked_json(where, value, method)  # before anything walks through a list in itself
     kind = _annotation(method, name)
     if kind is Any:
         value, kind = _literal(where, value, default)
@@ -152,8 +153,6 @@ def _checked(name: str, value: Any, kind: Any) -> Any:
         return adapter.validate_python(value)
     except ValidationError as error:
         raise UsageProblem(f"{name}: {error.errors()[0]['msg']}, found {value!r}") from error
-    except RecursionError as error:
-        raise UsageProblem(f"{name}: the value refers to itself or is nested too deeply") from error
 
 
 def _checked_json(where: str, value: Any, method: type[Method]) -> None:

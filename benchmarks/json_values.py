@@ -70,9 +70,15 @@ def _name(value: Any, module: str) -> str:
         found = getattr(found, part, None)
     if callable(value) and found is value and isinstance(name, str):
         return name if home == module else f"{home}.{name}"
-    shown = " ".join(repr(value).split())
     raise NotJson(
         "expected text, a number, true, false, null, or a list or mapping of these, found "
-        f"{shown if len(shown) <= 100 else shown[:100] + '…'}; state it by a name or a number and "
-        "build the object in __init__"
+        f"{_shown(value)}; state it by a name or a number and build the object in __init__"
     )
+
+
+def _shown(value: Any) -> str:
+    try:
+        shown = " ".join(repr(value).split())
+    except Exception:  # an object's own mistake, or a number of thousands of digits
+        return f"a value of type {type(value).__name__}"
+    return shown if len(shown) <= 100 else f"{shown[:100]}…"

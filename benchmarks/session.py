@@ -60,6 +60,11 @@ def run_request(request: Request) -> Outcome:
             single runs are in the outcome instead.
     """
     deadline = None if request.minutes is None else time.monotonic() + 60 * request.minutes
+    if request.force and request.minutes is not None:
+        raise UsageProblem(
+            "--force: expected no --for beside it, as the same command given again would begin "
+            "with the first run again; leave one of them out"
+        )
     failed = load_plugins(request.plugin)
     settings = parse_settings(request.settings)
     if request.epochs is not None:

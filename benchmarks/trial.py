@@ -3,6 +3,7 @@
 import copy
 import random
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,10 +33,6 @@ FEW_IMAGES, MANY_PIXELS = 8, 1 << 20
 """Images of the first attempt at a step; pixels of a batch up to which a second one is whole."""
 FEW_INSTANCES = 2048
 """Training images up to which clustering or mining before an epoch takes a moment."""
-
-
-class _Unsure(Exception):
-    """It failed on less than it is made for, which is no reason to refuse it."""
 
 
 def try_out(
@@ -119,7 +116,9 @@ class _Trial:
         except (MethodCheckError, KeyboardInterrupt):
             raise
         except BaseException:
-            if instances < self.instances or not self._affordable():
+            # Less than it is made for is no reason to refuse it, nor is the CPU where there is a
+            # GPU: what is wrong all the same ends its run at the first step.
+            if instances < self.instances or not self._affordable() or torch.cuda.is_available():
                 return []
             if few == self.recipe.batch_size:
                 raise
@@ -216,10 +215,10 @@ def _with_place(error: BaseException, method: type[Method]) -> str:
 
 @contextmanager
 def _random_states_kept() -> Iterator[None]:
-    """Leave the random states of torch, NumPy and Python as they were."""
+    """Leave the random states of torch, NumPy and Python as they were, and say no warnings yet."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"):
             yield
     finally:
         random.setstate(python)

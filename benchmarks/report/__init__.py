@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.code_changes import with_newest_code
 from benchmarks.errors import unknown_name
 from benchmarks.records import atomic_path, read_all
 from benchmarks.report import efficiency, page
@@ -56,7 +57,7 @@ def write_report(
         problems.append(problem)
         warn(problem)
 
-    runs = read_all(results, note)
+    runs = with_newest_code(read_all(results, note), note)
     content = build(runs, read_failures(results, note), problems, results)
     folder, files = results / "report", _files(content, formats)
     earlier = _earlier(folder)
