@@ -150,7 +150,8 @@ def load_plugins(files: Sequence[Path]) -> dict[str, str]:
         try:
             registry.load_file(file)
         except registry.PluginError as error:
-            failed[f"plug-in {file}"] = str(error)
+            reason = str(error).removeprefix(f"plug-in {file.resolve()}")
+            failed[f"plug-in {file}"] = reason.lstrip(": ")
         except ValueError as error:
             raise UsageProblem(str(error)) from error
     return failed
@@ -169,6 +170,6 @@ def _known(methods: Sequence[str], failed: dict[str, str]) -> Sequence[str]:
         return methods
     rest = [name for name in methods if name in known]
     if not rest:
-        raise MethodProblem("; ".join(failed.values()))
+        raise MethodProblem("; ".join(f"{name}: {why}" for name, why in failed.items()))
     failed.update(dict.fromkeys(unknown, "not known; a plug-in failed"))
     return rest

@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.shared.code import Code
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -53,8 +51,6 @@ class Method(nn.Module, ABC):
     """Raised by hand when its results change: runs of other revisions are never reused."""
     origin: ClassVar[str]
     """File and class name; set when the method registers."""
-    code: ClassVar[Code]
-    """File, digest and package; set when the method registers."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

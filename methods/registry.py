@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from methods.shared.code import distributions, loaded, read_code
+from methods.shared.code import distributions, known, loaded, read_code
 
 if TYPE_CHECKING:
     from methods.base import Method
@@ -65,7 +65,7 @@ def _register(cls: type["Method"]) -> None:
         )
     if name in RESERVED:
         raise ValueError(f"{cls.__qualname__}.name: {name!r} {RESERVED[name]}; choose another name")
-    cls.code = read_code(cls)
+    known[cls] = read_code(cls)
     module = sys.modules.get(cls.__module__)
     cls.origin = f"{getattr(module, '__file__', None) or cls.__module__}:{cls.__qualname__}"
     other = _classes.get(name, cls)
@@ -107,8 +107,12 @@ def load_file(path: str | Path) -> None:
             methods were refused, the others of which stay.
         ValueError: if the file is missing or defines no method.
     """
-    path = Path(path).resolve()
-    if not path.is_file():
+    try:
+        path = Path(path).resolve()
+        found = path.is_file()
+    except (OSError, RuntimeError) as error:  # no permission, or a link to itself
+        raise ValueError(f"plug-in {path}: cannot be read ({in_one_line(error)})") from error
+    if not found:
         raise ValueError(f"plug-in {path}: expected a Python file, found none")
     discover()
     # Two files of one name are two modules.
@@ -130,8 +134,8 @@ def load_file(path: str | Path) -> None:
         with _importing():
             loader.exec_module(module)
     except _Refused as error:
-        found = sorted(n for n, c in _classes.items() if c.__module__ == module_name)
-        kept = f"; its other methods ({', '.join(found)}) can be used" if found else ""
+        good = sorted(n for n, c in _classes.items() if c.__module__ == module_name)
+        kept = f"; its other methods ({', '.join(good)}) can be used" if good else ""
         raise PluginError(f"plug-in {path}: {error}{kept}") from error
     except PluginError as error:
         sys.modules.pop(module_name)
@@ -171,14 +175,14 @@ def _importing() -> Iterator[None]:
     """
     global _refused
     outer, _refused = _refused, []
-    known = dict(_classes)
+    before = set(_classes)
     try:
         try:
             yield
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            for name in _classes.keys() - known.keys():  # those of modules that failed half-way
+            for name in _classes.keys() - before:  # those of modules that failed half-way
                 if _classes[name].__module__ not in sys.modules:
                     del _classes[name]
             raise PluginError(in_one_line(error)) from error

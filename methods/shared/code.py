@@ -7,9 +7,12 @@ from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from weakref import WeakKeyDictionary
 
 OWN_FOLDER = Path(__file__).resolve().parents[1]
 OWN_PACKAGE = "instbench"
+known: WeakKeyDictionary[type, "Code"] = WeakKeyDictionary()
+"""The code of each registered class, as it was then; an attribute could be an author's own."""
 loaded: dict[str, str] = {}
 """SHA-256 of the bytes that a plug-in's module was made of, by the module's name: the file on disk
 may have been edited since."""
@@ -39,8 +42,7 @@ class Code:
 
 def code_of(cls: type) -> Code:
     """Return the code of a class, as it was when the class was registered, else as it is now."""
-    known = cls.__dict__.get("code")
-    return known if isinstance(known, Code) else read_code(cls)
+    return known.get(cls) or read_code(cls)
 
 
 def read_code(cls: type) -> Code:

@@ -20,6 +20,8 @@ RESERVED_METRICS = frozenset(
      "similarity_overlap", "similarity_auc", "attribute_overlap"}
 )  # fmt: skip
 """Names of the record that the suite measures itself."""
+LONGEST_TEXT = 200
+"""Characters of a citation."""
 RESERVED_PREFIXES = ("recall_at_", "pooled_", "attribute_auc")
 """Beginnings of such names."""
 
@@ -215,8 +217,5 @@ def _is_count(value: object) -> bool:
 
 
 def _is_text(value: str) -> bool:
-    """Return whether it can be written to a file."""
-    try:
-        return bool(value.encode())
-    except UnicodeEncodeError:
-        return False
+    """Return whether it is a line that can be written to a file."""
+    return value.isprintable() and len(value) <= LONGEST_TEXT

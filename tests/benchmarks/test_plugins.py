@@ -10,8 +10,8 @@ from benchmarks import checkpoints, records
 from benchmarks.code_changes import CODE, with_newest_code
 from benchmarks.plan import choose, make_plan
 from benchmarks.run import Run
-from methods import Method
-from methods.shared.code import Code
+from methods.shared.code import Code, code_of, known
+from methods.shared.contract import RESERVED_METRICS, RESERVED_PREFIXES
 
 SOURCE = """
 import torch
@@ -137,9 +137,9 @@ def test_another_configuration_is_no_change_of_code(run_mine, tmp_path):
 def key_of(digits_run):
     """Return the key of a run whose method's class has some members replaced."""
 
-    def key(method: type[Method] | None = None, **members) -> str:
-        method = method or digits_run.method
-        changed = type(method.__name__, (method,), members) if members else method
+    def key(code: Code | None = None, **members) -> str:
+        changed = type("Changed", (digits_run.method,), members)
+        known[changed] = code or code_of(digits_run.method)
         return Run(**{**vars_of(digits_run), "method": changed}).key
 
     return key
@@ -161,12 +161,12 @@ def digits_run(tiny_recipe):
     return run
 
 
-def test_own_methods_at_revision_1_keep_their_keys(digits_run, key_of):
+def test_own_methods_at_revision_1_keep_their_keys(digits_run):
     assert digits_run.code == {}
     assert digits_run.key == digits_run.key_without_code
 
 
-def test_revision_digest_and_package_are_in_the_key(digits_run, key_of):
+def test_revision_digest_and_package_are_in_the_key(key_of):
     own = Code("methods/nce.py", "1" * 64, "instbench", "1", own=True)
     keys = [
         key_of(),
@@ -260,7 +260,7 @@ def test_a_plugin_that_fails_to_import_stops_nothing_and_ends_with_status_1(
 ):
     (tmp_path / "mine.py").write_text(line)
     said = run_mine(methods="random-cnn", status=1)
-    assert "mine.py fails to import" in said
+    assert "mine.py: fails to import" in said
     assert "done: random-cnn" in said
     said = run_mine(methods="mine,random-cnn", status=1)
     assert "failed: mine: not known" in said
@@ -365,6 +365,14 @@ def test_a_broken_plugin_is_listed_and_the_status_is_1(bench, tmp_path):
         "odd: not available: expected a class attribute like paper"
         in bench("list", "methods", "--plugin", "odd.py").output
     )
+
+
+def test_what_the_suite_measures_itself_is_reserved(bench, tmp_path, tiny_recipe):
+    bench("run", "--methods", "random-cnn,npsoftmax", "--recipe", str(tiny_recipe), "--epochs", "1")
+    for folder in (*folders(tmp_path, "random-cnn"), *folders(tmp_path, "npsoftmax")):
+        measured = {*record_in(folder)["final"]["figures"], *records.read_epochs(folder).columns}
+        free = {name for name in measured if not name.startswith(RESERVED_PREFIXES)}
+        assert free <= RESERVED_METRICS
 
 
 def test_code_json_is_beside_the_run(run_mine, tmp_path):

@@ -282,7 +282,7 @@ def test_a_plugin_file_is_known_by_the_digest_of_what_was_imported(tmp_path):
     path = plugin(tmp_path)
     registry.load_file(path)
     digest = sha256(path.read_bytes()).hexdigest()
-    code = methods.get("extra").code
+    code = code_of(methods.get("extra"))
     assert (code.sha256, code.package, code.version, code.own) == (digest, None, None, False)
     assert code.file is not None
     assert code.file.endswith("extra.py")
@@ -302,7 +302,7 @@ def test_an_edit_within_a_second_to_the_same_length_is_imported(tmp_path):
 
 
 def test_code_of_the_suite_is_its_own_and_has_a_version():
-    code = methods.get("nce").code
+    code = code_of(methods.get("nce"))
     assert code.own
     assert (code.file, code.package) == ("methods/nce.py", "instbench")
     assert (
@@ -322,7 +322,7 @@ def test_code_of_an_installed_package_names_it_and_its_version(monkeypatch, tmp_
     )
     monkeypatch.setattr(registry.metadata, "entry_points", lambda group: [entry])
     registry.discover.cache_clear()
-    code = methods.get("packaged").code
+    code = code_of(methods.get("packaged"))
     assert (code.file, code.package, code.version) == ("my_package.py", "my-package", "1.2")
     assert code.sha256 == sha256((tmp_path / "my_package.py").read_bytes()).hexdigest()
 

@@ -30,7 +30,9 @@ def declaring(**members):
     ("members", "message"),
     [
         ({"paper": ""}, "like paper"), ({"paper": 3}, "like paper"),
-        ({"paper": "\udcff"}, "like paper"), ({"views": "2"}, "views"), ({"views": True}, "views"),
+        ({"paper": "\udcff"}, "like paper"),
+        ({"paper": "a\nb"}, "like paper"), ({"paper": "a" * 201}, "like paper"),
+        ({"views": "2"}, "views"), ({"views": True}, "views"),
         ({"views": 0}, "views"), ({"revision": 0}, "revision"), ({"revision": "a"}, "revision"),
         ({"drop_last": 1}, "drop_last"), ({"uses_labels": 1}, "uses_labels"),
         ({"uses_labels": True}, "set_labels not defined"),
