@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks import records
+from benchmarks.errors import BenchError
 
 ANEW = "anew"
 """Folder in a run's folder in which it is made anew."""
@@ -21,13 +22,22 @@ def adopt(folder: Path) -> bool:
 
     Returns:
         Whether there was one.
+
+    Raises:
+        BenchError: if a file cannot be moved.
     """
     made = folder_anew(folder)
     if not (made / records.RECORD).exists():
         return False
-    for file in sorted(made.iterdir(), key=lambda file: file.name == records.RECORD):
-        if file.is_file():
-            file.replace(folder / file.name)
+    try:
+        for file in sorted(made.iterdir(), key=lambda file: file.name == records.RECORD):
+            if file.is_file():
+                file.replace(folder / file.name)
+        (folder / records.FAILED).unlink(missing_ok=True)
+    except OSError as error:
+        raise BenchError(
+            f"cannot put {made} in the place of the earlier result: {error.strerror or error}; "
+            "both are kept, the same command tries again"
+        ) from error
     shutil.rmtree(made, ignore_errors=True)
-    (folder / records.FAILED).unlink(missing_ok=True)
     return True

@@ -48,13 +48,14 @@ def changed_since(folder: Path, configuration: str, method: type[Method]) -> str
         method: the run's.
 
     Returns:
-        None if there is no run of other code.
+        None if there is no run of other code, or the run goes on from a checkpoint of its own.
     """
-    now = code_facts(method)
-    others = sorted(_others(folder, configuration), key=lambda other: other[0].stat().st_mtime)
-    if not others:
+    try:
+        others = [] if _has_results(folder) else list(_others(folder, configuration))
+        other, before = max(others, key=lambda other: other[0].stat().st_mtime)
+    except (OSError, ValueError):  # not readable, or none
         return None
-    other, before = others[-1]
+    now = code_facts(method)
     state = "finished run" if (other / records.RECORD).exists() else "checkpoint"
     return (
         f"{_difference(before, now)} since the {state} {other.name}, which is kept and not used; "

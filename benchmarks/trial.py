@@ -207,8 +207,8 @@ def _told(method: type[Method], user_set: bool) -> Iterator[None]:
 
 def _with_place(error: BaseException, method: type[Method]) -> str:
     """Return an error in one line, with the last line of the method's own file that led to it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    frames = [frame for frame in frames if frame.filename != __file__]
+    stack = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in stack if frame.filename != __file__]
     file = method.origin.rpartition(":")[0]
     last = ([frame for frame in frames if frame.filename == file] or frames)[-1:]
     place = "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in last)

@@ -122,6 +122,9 @@ def test_a_checkpoint_of_other_code_is_not_resumed(run_mine, tmp_path, monkeypat
     )
     assert f"since the checkpoint {old.name}" in said
     assert not (old / records.RECORD).exists()
+    (new,) = set(folders(tmp_path)) - {old}
+    (new / records.RECORD).unlink()
+    assert "changed" not in run_mine()  # it goes on from a checkpoint of its own
 
 
 def test_another_configuration_is_no_change_of_code(run_mine, tmp_path):
