@@ -1,7 +1,7 @@
 """The command line: words in, library calls out; no logic of its own."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -97,6 +97,8 @@ def main() -> None:
 @click.option("--compile", "compiled", is_flag=True,
               help="Train with torch.compile: half a minute a network first, then up to a quarter "
               "faster with narrow ones.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Make finished runs anew; each result stays until "
+              "the new one is there.")  # fmt: skip
 @_plugin_option
 @click.pass_context
 @_reports_problems
@@ -251,7 +253,7 @@ def list_command(what: str, results: Path, plugin: Sequence[Path]) -> None:
     """List methods, datasets, recipes, tables or runs."""
     from benchmarks import listing
 
-    makers: dict[str, Callable[[], list[str]]] = {
+    makers: dict[str, Callable[[], Iterable[str]]] = {
         "methods": lambda: listing.methods(plugin),
         "datasets": listing.datasets,
         "recipes": listing.recipes,

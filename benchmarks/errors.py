@@ -27,6 +27,10 @@ class RunFailed(BenchError):
     """One run stopped, for instance at an infinite loss; the other runs go on; exit status 1."""
 
 
+class MethodProblem(BenchError):
+    """A method from a plug-in cannot be used; the others can; exit status 1."""
+
+
 class OutOfTime(BenchError):
     """The time given with `--for` is up; the run can go on from its last epoch."""
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,11 +12,13 @@ from benchmarks import datasets as all_datasets
 from benchmarks import recipes as all_recipes
 from benchmarks import records
 from benchmarks import tables as all_tables
+from benchmarks.errors import MethodProblem
 from benchmarks.files import one_line
-from benchmarks.hyper_parameters import defaults
+from benchmarks.hyper_parameters import declared, defaults
 from benchmarks.plan import LOCK
 from benchmarks.session import load_plugins
 from methods import get, names, registry
+from methods.shared.contract import MethodCheckError, check_declaration
 
 
 def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
@@ -25,16 +27,29 @@ def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-def methods(plugins: Sequence[Path] = ()) -> list[str]:
-    """Describe each method with its hyper-parameters, and each plug-in that failed."""
-    load_plugins(plugins)
+def methods(plugins: Sequence[Path] = ()) -> Iterator[str]:
+    """Yield a line for each method with its hyper-parameters, and for each plug-in that failed.
+
+    Raises:
+        MethodProblem: after the last line, if one of the given plug-ins failed.
+    """
+    broken = load_plugins(plugins)
+    failed = {**broken, **registry.failures()}
     rows = []
     for name in names(labelled=True):
-        settings = ", ".join(f"{k}={v}" for k, v in defaults(get(name)).items())
+        try:
+            values = declared(get(name), defaults(get(name)))
+            check_declaration(get(name))
+        except (MethodProblem, MethodCheckError) as error:
+            failed[name] = str(error)
+            continue
+        settings = ", ".join(f"{k}={v}" for k, v in values.items())
         mark = " (learns from labels)" if get(name).uses_labels else ""
         rows.append((name, get(name).paper + mark, settings))
-    failed = [f"{name}: not available: {why}" for name, why in registry.failures().items()]
-    return _columns(rows) + failed
+    yield from _columns(rows)
+    yield from (f"{name}: not available: {why}" for name, why in failed.items())
+    if broken:
+        raise MethodProblem(f"{len(broken)} of the plug-ins cannot be used: {', '.join(broken)}")
 
 
 def datasets() -> list[str]:

@@ -9,28 +9,37 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
-from torch import Tensor, nn
 
 from benchmarks import tables
+from benchmarks.anew import adopt, folder_anew
 from benchmarks.attributes import attributes
 from benchmarks.backbones import BACKBONES
 from benchmarks.backbones.weights import WeightsFile
+from benchmarks.code_changes import changed_since
 from benchmarks.datasets.base import ImageData
-from benchmarks.errors import BenchError, OutOfTime, RunFailed, UsageProblem, unknown_name
+from benchmarks.errors import (
+    BenchError,
+    MethodProblem,
+    OutOfTime,
+    RunFailed,
+    UsageProblem,
+    unknown_name,
+)
 from benchmarks.files import clear_parts
-from benchmarks.hyper_parameters import RECIPE, defaults, resolve
+from benchmarks.hyper_parameters import RECIPE, defaults, resolve, untyped
 from benchmarks.images import subset
 from benchmarks.recipes import Recipe
 from benchmarks.recipes import resolve as resolve_recipe
 from benchmarks.records import FAILED, RECORD, read_failure
 from benchmarks.run import Run, Workplace, carry_out, finished_record, reusable_record
-from benchmarks.trainer import check_batch_size
+from benchmarks.trial import try_out
 from methods import Method
 from methods import get as get_method
 from methods import names as method_names
 
+ALL = "all"
+"""Stands for every method that uses no labels."""
 LOCK = ".lock"
 POLL_SECONDS = 2.0
 
@@ -55,20 +64,22 @@ class Choice:
 def choose(
     methods: Sequence[str], numbers: Sequence[int] = (), split: str | None = None
 ) -> list[Choice]:
-    """Return the methods to run: those named ("all" is every one), or the rows of tables.
+    """Return the methods to run: those named, or the rows of tables.
 
     Args:
-        methods: names; of a table, only the rows of these methods are kept.
+        methods: names, or "all" for every one that uses no labels; of a table, only the rows of
+            these methods are kept.
         numbers: of tables; none of them for the methods as they are.
         split: training split; of a table, rows of another split are left out.
 
     Raises:
         UsageProblem: if a method or table is unknown, or no row is left.
     """
-    wanted = method_names() if list(methods) in ([], ["all"]) else list(dict.fromkeys(methods))
+    every = method_names() if not methods or ALL in methods else []
+    wanted = list(dict.fromkeys([*every, *(name for name in methods if name != ALL)]))
     for name in wanted:
         if name not in method_names(labelled=True):
-            raise unknown_name("method", name, [*method_names(labelled=True), "all"])
+            raise unknown_name("method", name, [*method_names(labelled=True), ALL])
     if not numbers:
         return [Choice(get_method(name), split=split) for name in wanted]
     choices = [
@@ -95,6 +106,7 @@ def make_plan(
     settings: Settings,
     precision: str,
     weights: Path | None = None,
+    refused: dict[str, str] | None = None,
 ) -> list[Run]:
     """Return the runs, seed by seed, without repeats; everything is checked before any starts.
 
@@ -106,8 +118,11 @@ def make_plan(
         settings: changes of hyper-parameters and of the recipe.
         precision: "bf16" or "fp32".
         weights: the file that pre-trained backbones start from.
+        refused: takes the plug-ins' methods that cannot be used, each with the reason; None to
+            raise at the first.
 
     Raises:
+        MethodProblem: if a plug-in's method cannot be used and `refused` is None.
         UsageProblem: if a setting, a hyper-parameter, the batch size or the crop does not fit.
         DataProblem: if weights are missing or wrong, or the images cannot be read.
     """
@@ -135,7 +150,14 @@ def make_plan(
         run = _make_run(choice, data, used, recipe_changed, settings, precision)
         return replace(run, weights=beginning)
 
-    first = list(map(run_of, choices))
+    first = []
+    for choice in choices:
+        try:
+            first.append(run_of(choice))
+        except MethodProblem as error:
+            if refused is None:
+                raise
+            refused[choice.method.name] = str(error).removeprefix(f"{choice.method.name}: ")
     plan: dict[str, Run] = {}
     for seed in range(seeds):
         for run in first:
@@ -172,7 +194,11 @@ def _make_run(
     values = resolve(method, changes)
     usual = defaults(method)
     _check_crop(recipe, data)
-    _try_out(method, values, recipe, len(data.train.images))
+    notes = try_out(method, values, recipe, data, user_set=bool(settings.get(method.name)))
+    notes += [
+        f"{method.name}.{name}={values[name]!r}: neither annotation nor default says of which type"
+        for name in untyped(method, settings.get(method.name, {}))
+    ]
     return Run(
         method=method,
         hyper_parameters=values,
@@ -182,6 +208,7 @@ def _make_run(
         recipe_changed=recipe_changed,
         seed=0,
         precision=precision,
+        notes=tuple(notes),
     )
 
 
@@ -192,29 +219,6 @@ def _check_crop(recipe: Recipe, data: ImageData) -> None:
             f"images of {data.name}, found {recipe.crop_size}; set another recipe.crop_size or a "
             "larger recipe.image_size"
         )
-
-
-class _StandIn(nn.Module):
-    """Takes the encoder's place while hyper-parameters are checked."""
-
-    def __init__(self, embedding_size: int) -> None:
-        super().__init__()
-        self.embedding_size = embedding_size
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images.new_zeros(len(images), self.embedding_size)
-
-
-def _try_out(
-    method: type[Method], values: Mapping[str, Any], recipe: Recipe, instances: int
-) -> None:
-    """Build the method once so that a value it refuses is told before hours of training."""
-    check_batch_size(method, recipe, instances)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            method(_StandIn(recipe.embedding_size), instances=instances, **values)
-    except ValueError as error:
-        raise UsageProblem(f"{method.name}: {error}") from error
 
 
 @dataclass
@@ -297,18 +301,28 @@ class _Work:
 
     def _work_on(self, run: Run, timeout: float) -> None:
         place, folder = self.place, self.place.folder(run)
-        if reusable_record(folder) is not None:
+        pending = os.path.lexists(folder_anew(folder))  # may be a result that waits for adoption
+        if not (place.force or pending) and reusable_record(folder) is not None:
             clear_parts(folder)
             self._reuse(run)
             return
         with _locked(folder, timeout):
             clear_parts(folder, locked=True)
-            if finished_record(folder, place.progress) is not None:
+            adopt(folder)
+            finished = finished_record(folder, place.progress) is not None
+            if finished and not place.force:
                 self._reuse(run)
                 return
             self._stop_at_failure(run)
+            changed = None if finished else changed_since(folder, run.key_without_code, run.method)
+            if changed is not None:
+                place.progress.note(f"{run.title}: {changed}")
             place.progress.run_started(run.title)
-            record = carry_out(run, place)
+            if finished:  # the old result stays until the new one is there
+                record = carry_out(run, place, folder_anew(folder))
+                adopt(folder)
+            else:
+                record = carry_out(run, place)
             self.outcome.done.append(run)
             place.progress.run_ended(f"done: {run.title}: {record.headline} ({folder.name})")
 

@@ -56,6 +56,16 @@ class MethodFacts(_Part):
     """The hyper-parameters that differ from the method's defaults."""
     uses_labels: bool = False
     """Whether it learns from labels: an upper bound, not one of the compared methods."""
+    revision: int = 1
+    """Of the method's results, raised by hand; those recorded without are of the first."""
+    file: str | None = None
+    """Where the method's class was defined; None in records of older versions."""
+    sha256: str | None = None
+    """Of that file, as it was imported."""
+    package: str | None = None
+    """The installed package that the file belongs to; None for a plug-in file."""
+    version: str | None = None
+    """Of the package."""
 
 
 class DatasetFacts(_Part):

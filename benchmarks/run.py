@@ -1,5 +1,6 @@
 """One run: a method on a data set by a recipe with a seed. Its key, its folder, its life cycle."""
 
+import copy
 import hashlib
 import json
 import os
@@ -19,11 +20,13 @@ from torch import Tensor
 from benchmarks import checkpoints, records, tables
 from benchmarks.backbones import BACKBONES
 from benchmarks.backbones.weights import WeightsFile
+from benchmarks.code_changes import code_facts, write_code
 from benchmarks.datasets.base import ImageData, Split
 from benchmarks.environment import describe, slice_of
 from benchmarks.errors import BenchError, RunFailed, UsageProblem
 from benchmarks.evaluator import Embedded, Stores
 from benchmarks.galleries import gallery_keeper
+from benchmarks.hyper_parameters import declared
 from benchmarks.images import ImageStore
 from benchmarks.judgement import KNN_PROTOCOLS, Judgement, judge
 from benchmarks.memory_errors import out_of_memory
@@ -34,6 +37,8 @@ from benchmarks.seeds import derive_seed
 from benchmarks.slices import Slice, SliceLog
 from benchmarks.trainer import Trainer
 from methods import Method
+from methods.registry import in_one_line
+from methods.shared.code import code_of, foreign_digests
 
 TRACEBACK = "traceback.txt"
 
@@ -54,25 +59,59 @@ class Run:
     precision: str
     weights: WeightsFile | None = None
     """What the network starts from; None for random weights."""
+    notes: tuple[str, ...] = ()
+    """What is worth saying of the method before it is trained."""
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 over the declared configuration, never over pickled objects."""
+        """SHA-256 over the declared configuration and the code, never over pickled objects."""
+        return self._digest(self.code)
+
+    @cached_property
+    def key_without_code(self) -> str:
+        """What runs of one configuration have in common, whatever their code."""
+        return self._digest({})
+
+    @cached_property
+    def code(self) -> dict[str, Any]:
+        """What the key states of the code; empty for the suite's own methods at revision 1.
+
+        Stated only where it differs from that, so that runs made before keep their keys. The
+        suite's own code is told apart by `revision` alone: most edits of it change no result.
+        """
+        stated: dict[str, Any] = {}
+        if self.method.revision != 1:
+            stated["revision"] = self.method.revision
+        files = foreign_digests(self.method, Method)
+        if files:
+            stated["code"] = files
+        facts = code_of(self.method)
+        if facts.package is not None and not facts.own:
+            stated["package"] = f"{facts.package} {facts.version}"
+        return stated
+
+    @cached_property
+    def declared_hyper_parameters(self) -> dict[str, Any]:
+        """All hyper-parameters as JSON values."""
+        return declared(self.method, self.hyper_parameters)
+
+    def _digest(self, code: Mapping[str, Any]) -> str:
         recipe = asdict_recipe(self.recipe)
         for name in ("name", "description", "methods"):  # how it is called is not what it does
             recipe.pop(name)
-        declared = {
+        configuration = {
             "schema": records.SCHEMA_VERSION,
             "method": self.method.name,
-            "hyper_parameters": dict(self.hyper_parameters),
+            "hyper_parameters": self.declared_hyper_parameters,
             "dataset": self.data.facts(),
             "recipe": recipe,
             "seed": self.seed,
             "precision": self.precision,
+            **code,
         }
         if self.weights is not None:
-            declared["weights"] = self.weights.facts.sha256
-        text = json.dumps(declared, sort_keys=True, default=str)
+            configuration["weights"] = self.weights.facts.sha256
+        text = json.dumps(configuration, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -105,6 +144,8 @@ class Workplace:
     """In seconds of `time.monotonic`; see `Trainer.fit`."""
     compiled: bool = False
     """Whether encoders are compiled for training."""
+    force: bool = False
+    """Whether finished runs are made anew."""
 
     def folder(self, run: Run) -> Path:
         """Return the run's folder."""
@@ -156,15 +197,20 @@ def reusable_record(folder: Path) -> records.RunRecord | None:
         return None
 
 
-def carry_out(run: Run, place: Workplace) -> records.RunRecord:
+def carry_out(run: Run, place: Workplace, folder: Path | None = None) -> records.RunRecord:
     """Train and judge one run, going on from its checkpoint, and write its record last.
+
+    Args:
+        run: what to do.
+        place: where.
+        folder: what to write to instead of the run's own folder.
 
     Raises:
         RunFailed: if training stops (an infinite loss, an error in the method, memory); the
             reason is kept in failed.json, the traceback of a foreign error in traceback.txt.
         OutOfTime: if the place's deadline comes first; the run can go on from its checkpoint.
     """
-    folder = place.folder(run)
+    folder = folder or place.folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         record = _carry_out(run, place, folder)
@@ -172,14 +218,16 @@ def carry_out(run: Run, place: Workplace) -> records.RunRecord:
         if isinstance(error, RunFailed):
             _write_failure(run, folder, str(error))
         raise
-    except Exception as error:  # a method's own mistake stops this run, not the others
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a method's own mistake, or sys.exit, stops this run alone
         if message := out_of_memory(error):
             _write_failure(run, folder, message)
             raise RunFailed(message) from error
         where = traceback.extract_tb(error.__traceback__)[-1]
         message = (
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
-            f"({Path(where.filename).name}:{where.lineno}); see {folder / TRACEBACK}"
+            f"{in_one_line(error)} ({Path(where.filename).name}:{where.lineno}); "
+            f"see {folder / TRACEBACK}"
         )
         (folder / TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
         _write_failure(run, folder, message)
@@ -191,6 +239,7 @@ def carry_out(run: Run, place: Workplace) -> records.RunRecord:
 
 def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
     started, environment = datetime.now(UTC), describe(place.device, run.precision, place.compiled)
+    write_code(folder, run.key_without_code, run.method)
     checkpoint = _load_checkpoint(run, place, folder)
     trainer = build_trainer(run, place)
     history, earlier = pd.DataFrame(), tuple[Slice, ...]()
@@ -244,7 +293,9 @@ def build_trainer(run: Run, place: Workplace, kind: type[Trainer] = Trainer) -> 
     weights = run.weights.path if run.weights else None
     encoder = BACKBONES[recipe.backbone](recipe.embedding_size, weights, normalisation)
     torch.manual_seed(derive_seed(run.seed, "method"))
-    method = run.method(encoder, instances=len(images.train), **run.hyper_parameters)
+    # Copies: what a constructor does to a list must not change what the record states.
+    hyper_parameters = copy.deepcopy(dict(run.hyper_parameters))
+    method = run.method(encoder, instances=len(images.train), **hyper_parameters)
     if method.uses_labels:
         method.set_labels(_labels(run))
     method = method.to(place.device)
@@ -323,9 +374,10 @@ def _make_record(
         method=records.MethodFacts(
             name=run.method.name,
             paper=run.method.paper,
-            hyper_parameters=dict(run.hyper_parameters),
-            changed=dict(run.changed),
+            hyper_parameters=run.declared_hyper_parameters,
+            changed=declared(run.method, run.changed),
             uses_labels=run.method.uses_labels,
+            **code_facts(run.method),
         ),
         dataset=records.DatasetFacts(**run.data.facts()),
         recipe=asdict_recipe(run.recipe),
@@ -360,8 +412,8 @@ def _write_failure(run: Run, folder: Path, message: str) -> None:
     content = {
         "key": run.key,
         "method": run.method.name,
-        "hyper_parameters": dict(run.hyper_parameters),
-        "changed": dict(run.changed),
+        "hyper_parameters": run.declared_hyper_parameters,
+        "changed": declared(run.method, run.changed),
         "dataset": run.data.facts(),
         "recipe": asdict_recipe(run.recipe),
         "recipe_changed": dict(run.recipe_changed),

@@ -1,7 +1,7 @@
 """From one command's options to its outcome: what `bench run` does, callable from Python."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,13 +10,13 @@ from benchmarks import datasets, recipes, tables
 from benchmarks.allocator import keep_freed_memory
 from benchmarks.datasets.base import Dataset
 from benchmarks.environment import choose_device, choose_precision
-from benchmarks.errors import UsageProblem
+from benchmarks.errors import MethodProblem, UsageProblem
 from benchmarks.hyper_parameters import RECIPE, parse_settings
 from benchmarks.output import steady_output
-from benchmarks.plan import Outcome, carry_out_all, choose, make_plan
+from benchmarks.plan import ALL, Outcome, carry_out_all, choose, make_plan
 from benchmarks.progress import make_progress
 from benchmarks.recipes import Recipe, RecipeFile
-from benchmarks.run import Workplace
+from benchmarks.run import Run, Workplace
 from methods import registry
 
 
@@ -49,6 +49,8 @@ class Request:
     """Whether torch.compile prepares encoders for training."""
     weights: Path | None = None
     """The file that pre-trained backbones start from."""
+    force: bool = False
+    """Whether finished runs are made anew; each old result stays until the new one is there."""
 
 
 def run_request(request: Request) -> Outcome:
@@ -59,24 +61,36 @@ def run_request(request: Request) -> Outcome:
             single runs are in the outcome instead.
     """
     deadline = None if request.minutes is None else time.monotonic() + 60 * request.minutes
-    load_plugins(request.plugin)
+    if request.force and request.minutes is not None:
+        raise UsageProblem(
+            "--force: expected no --for beside it, as the same command given again would begin "
+            "with the first run again; leave one of them out"
+        )
+    failed = load_plugins(request.plugin)
     settings = parse_settings(request.settings)
     if request.epochs is not None:
         settings.setdefault(RECIPE, {})["epochs"] = request.epochs
     dataset, recipe = _images_and_recipe(request)
-    choices = choose(request.methods, request.tables, request.split)
+    wanted = _known(request.methods, failed)
+    choices = choose(wanted, request.tables, request.split)
     notes: list[str] = []
     device = choose_device(request.device, notes.append)
     if device.type == "cpu":
         keep_freed_memory()
     precision = choose_precision(request.precision, device)
     load = partial(dataset.load, _data_root(dataset, request.data), partial=request.partial)
-    runs = make_plan(choices, load, recipe, request.seeds, settings, precision, request.weights)
+    runs = make_plan(
+        choices, load, recipe, request.seeds, settings, precision, request.weights, failed
+    )
     with steady_output(), make_progress(len(runs)) as progress:
-        for note in dict.fromkeys([*notes, *(note for run in runs for note in run.data.notes)]):
+        for note in [*notes, *_notes(runs, wanted, failed)]:
             progress.note(note)
-        place = Workplace(request.results, device, progress, deadline, request.compiled)
-        return carry_out_all(runs, place)
+        place = Workplace(
+            request.results, device, progress, deadline, request.compiled, request.force
+        )
+        outcome = carry_out_all(runs, place)
+    outcome.failed = {**failed, **outcome.failed}
+    return outcome
 
 
 def _images_and_recipe(request: Request) -> tuple[Dataset, Recipe]:
@@ -114,14 +128,50 @@ def _data_root(dataset: Dataset, given: Path | None) -> Path:
     return given or datasets.default_root()
 
 
-def load_plugins(files: Sequence[Path]) -> None:
+def _notes(runs: Sequence[Run], methods: Sequence[str], failed: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is to be said before any run starts."""
+    yield from dict.fromkeys(note for run in runs for note in (*run.data.notes, *run.notes))
+    for name, reason in failed.items():
+        yield f"failed: {name}: {reason}"
+    if not methods or ALL in methods:
+        for name, reason in registry.failures().items():
+            yield f"left out: installed plug-in {name}: {reason}"
+
+
+def load_plugins(files: Sequence[Path]) -> dict[str, str]:
     """Import plug-in files so that their methods are known by name.
 
+    Returns:
+        The files that failed to import or of which methods were refused, each with the reason.
+
     Raises:
-        UsageProblem: if a file cannot be imported or holds no method.
+        UsageProblem: if a file is missing or holds no method.
     """
+    failed = {}
     for file in files:
         try:
             registry.load_file(file)
+        except registry.PluginError as error:
+            reason = str(error).removeprefix(f"plug-in {file.resolve()}")
+            failed[f"plug-in {file}"] = reason.lstrip(": ")
         except ValueError as error:
             raise UsageProblem(str(error)) from error
+    return failed
+
+
+def _known(methods: Sequence[str], failed: dict[str, str]) -> Sequence[str]:
+    """Return the methods without those that a plug-in which failed may have been to bring.
+
+    Args:
+        methods: the names that were asked for.
+        failed: plug-ins that failed; takes those names too.
+    """
+    known = {*registry.names(labelled=True), ALL}
+    unknown = [name for name in methods if name not in known] if failed else []
+    if not unknown:
+        return methods
+    rest = [name for name in methods if name in known]
+    if not rest:
+        raise MethodProblem("; ".join(f"{name}: {why}" for name, why in failed.items()))
+    failed.update(dict.fromkeys(unknown, "not known; a plug-in failed"))
+    return rest

@@ -20,6 +20,7 @@ from benchmarks.stopwatch import Stopwatch
 from evaluation.arrays import unit_rows
 from evaluation.nearest import search
 from methods import Batch, Method
+from methods.shared.contract import MethodCheckError, as_metrics, not_finite
 
 CHECK_EVERY = 20
 """Steps between two looks at the losses: each look waits for the device."""
@@ -186,10 +187,24 @@ class Trainer:
             clock.lap("logging")
 
         passed = sum(len(index) for index in batches)
-        row = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": lr, **method.figures()}
+        row = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": lr}
+        row |= self._side_metrics(epoch)
         seconds = time.perf_counter() - started
         row["images_per_second"] = passed * method.views / seconds
         return row, seconds, passed * method.views
+
+    def _side_metrics(self, epoch: int) -> dict[str, float]:
+        """Return the method's own metrics of an epoch; what is not finite is left out and said."""
+        try:
+            metrics = as_metrics(self.method.figures())
+        except MethodCheckError as error:
+            raise RunFailed(f"{self.method.name}: {error}") from error
+        if broken := not_finite(metrics):
+            self.progress.note(
+                f"{self.method.name}: figures() gave NaN or infinity for {', '.join(broken)} at "
+                f"epoch {epoch + 1}; left out"
+            )
+        return {name: value for name, value in metrics.items() if name not in broken}
 
     def batches(self, epoch: int) -> list[Tensor]:
         """Return the image numbers of each of the epoch's batches, on the training device."""

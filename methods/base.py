@@ -47,6 +47,8 @@ class Method(nn.Module, ABC):
     uses_labels: ClassVar[bool] = False
     """Whether it learns from the labels of the training set: an upper bound, always marked as one
     and never among "all" methods."""
+    revision: ClassVar[int] = 1
+    """Raised by hand when its results change: runs of other revisions are never reused."""
     origin: ClassVar[str]
     """File and class name; set when the method registers."""
 

@@ -1,12 +1,13 @@
 """The conformance suite that the author of a method calls from a test: `check_method(MyMethod)`."""
 
-import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from methods.base import Method
-from methods.shared.conformance import BEHAVIOUR, MethodCheckError, require
+from methods.shared.conformance import BEHAVIOUR
+from methods.shared.contract import MethodCheckError, check_declaration, check_signature
 from methods.shared.toy import Trial
 
 __all__ = ["MethodCheckError", "check_method"]
@@ -25,8 +26,8 @@ def check_method(method_class: type[Method], **hyper_parameters: Any) -> None:
     Raises:
         MethodCheckError: naming the class, the check that failed, what was found and what to do.
     """
-    _check_declaration(method_class)
-    _check_signature(method_class)
+    _check("declaration", check_declaration, method_class)
+    _check("constructor", check_signature, method_class)
     with torch.random.fork_rng(devices=[]):
         for check in BEHAVIOUR:
             subject = f"{method_class.__name__}, {check.__name__}"
@@ -39,39 +40,8 @@ def check_method(method_class: type[Method], **hyper_parameters: Any) -> None:
                 raise MethodCheckError(f"{subject}: {type(error).__name__}: {error}") from error
 
 
-def _check_declaration(method_class: type[Method]) -> None:
-    subject = f"{method_class.__name__}, declaration"
-    for fact, example in (("name", "my-method"), ("paper", "Author et al., CVPR 2019")):
-        value = getattr(method_class, fact, None)
-        require(
-            isinstance(value, str) and bool(value),
-            f'{subject}: expected a class attribute like {fact} = "{example}", got {value!r}',
-        )
-    views = method_class.views
-    require(
-        isinstance(views, int) and views >= 1,
-        f"{subject}: expected views to be a whole number of at least 1, got {views!r}",
-    )
-    takes_labels = method_class.set_labels is not Method.set_labels
-    require(
-        method_class.uses_labels is takes_labels,
-        f"{subject}: expected uses_labels = True with set_labels, and neither without the other; "
-        f"got uses_labels = {method_class.uses_labels!r}, set_labels "
-        f"{'defined' if takes_labels else 'not defined'}",
-    )
-
-
-def _check_signature(method_class: type[Method]) -> None:
-    subject = f"{method_class.__name__}, constructor"
-    parameters = list(inspect.signature(method_class).parameters.values())
-    require(
-        [parameter.name for parameter in parameters[:2]] == ["encoder", "instances"],
-        f"{subject}: expected __init__(self, encoder, instances, *, ...), got "
-        f"{inspect.signature(method_class)}",
-    )
-    for parameter in parameters[2:]:
-        require(
-            parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not parameter.empty,
-            f"{subject}: expected the hyper-parameter {parameter.name} to be keyword-only with a "
-            f"default, got `{parameter}`; write it after `*`, with the paper's value",
-        )
+def _check(subject: str, check: Callable[[type[Method]], None], method_class: type[Method]) -> None:
+    try:
+        check(method_class)
+    except MethodCheckError as error:
+        raise MethodCheckError(f"{method_class.__name__}, {subject}: {error}") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.code_changes import with_newest_code
 from benchmarks.errors import unknown_name
 from benchmarks.files import atomic_path
 from benchmarks.records import read_all
@@ -57,7 +58,7 @@ def write_report(
         problems.append(problem)
         warn(problem)
 
-    runs = read_all(results, note, note)
+    runs = with_newest_code(read_all(results, note, note), note)
     content = build(runs, read_failures(results, note), problems, results)
     folder, files = results / "report", _files(content, formats)
     earlier = _earlier(folder)

@@ -7,21 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from methods.shared import contract
+from methods.shared.contract import describe, require
 from methods.shared.toy import BATCH_SIZE, INSTANCES, Trial
 
 New = Callable[[], Trial]
 PRECISIONS = {"fp32": False, "bf16 autocast": True}
-GROUP_KEYS = {"params", "momentum", "weight_decay", "lr_scale"}
-
-
-class MethodCheckError(AssertionError):
-    """A method breaks the contract of `methods.Method`; the message says where, and the remedy."""
-
-
-def require(condition: bool, problem: str) -> None:
-    """Raise MethodCheckError unless the condition holds."""
-    if not condition:
-        raise MethodCheckError(problem)
 
 
 def construction(new: New) -> None:
@@ -32,22 +23,11 @@ def construction(new: New) -> None:
 def start_epoch(new: New) -> None:
     """`start_epoch` runs, and `epochs` and `sample` return what they should."""
     method = started(new).method
-    epochs = method.epochs(5)
-    require(
-        isinstance(epochs, int) and epochs >= 0,
-        f"expected epochs(5) to be a whole number of at least 0, got {epochs!r}",
-    )
+    contract.check_epochs(method.epochs(5), 5)
     order, again = (method.sample(torch.Generator().manual_seed(1)) for _ in range(2))
+    contract.check_order(order, INSTANCES, BATCH_SIZE if method.drop_last else 1)
     if order is None:
         return
-    require(
-        order.dtype == torch.int64
-        and order.ndim == 1
-        and len(order) > 0
-        and bool(((order >= 0) & (order < INSTANCES)).all()),
-        f"expected sample() to return (n,) int64 image numbers from 0 to {INSTANCES - 1}, got "
-        f"{describe(order)}",
-    )
     require(
         again is not None and torch.equal(order, again),
         "expected sample() to return the same order for generators of the same seed; draw from "
@@ -102,8 +82,7 @@ def parameter_groups(new: New) -> None:
     """Each trainable parameter stands once, with known overrides."""
     method = new().method
     groups = method.parameter_groups()
-    unknown = {key for group in groups for key in group} - GROUP_KEYS
-    require(not unknown, f"expected no other keys than {sorted(GROUP_KEYS)}, got {sorted(unknown)}")
+    contract.check_groups(groups)
     listed = [id(parameter) for group in groups for parameter in group["params"]]
     require(
         sorted(listed) == sorted(id(p) for p in method.parameters() if p.requires_grad),
@@ -118,16 +97,14 @@ def after_step(new: New) -> None:
     state = trial.method.state_dict()
     broken = [name for name, value in state.items() if not value.isfinite().all()]
     require(not broken, f"expected a finite state, got NaN or infinity in {', '.join(broken)}")
-    figures = trial.method.figures()
+    metrics = contract.as_metrics(trial.method.figures())
+    broken = contract.not_finite(metrics)
     require(
-        all(isinstance(value, float) and math.isfinite(value) for value in figures.values()),
-        f"expected figures() to return finite floats, got {figures!r}; leave out the unknown ones",
+        not broken,
+        f"expected figures() to return finite floats, got {', '.join(broken)} = NaN or infinity; "
+        "leave out the unknown ones",
     )
-    memory = trial.method.memory()
-    require(
-        memory is None or (memory.ndim == 2 and len(memory) == INSTANCES),
-        f"expected memory() to return None or ({INSTANCES}, d), got {describe(memory)}",
-    )
+    contract.check_memory(trial.method.memory(), INSTANCES)
 
 
 def embed(new: New) -> None:
@@ -212,13 +189,6 @@ def started(new: New) -> Trial:
     trial = new()
     trial.start_epoch(0)
     return trial
-
-
-def describe(value: object) -> str:
-    """Say what a value is, in an error."""
-    if isinstance(value, Tensor):
-        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
-    return repr(value)
 
 
 BEHAVIOUR = (

@@ -32,17 +32,41 @@ def _parts() -> tuple[Tensor, Tensor]:
     return patterns, torch.randn(INSTANCES, 8, generator=generator)
 
 
-def toy_encoder() -> nn.Module:
+class ToyEncoder(nn.Module):
+    """An encoder with what the suite's networks have: pooled features, a head and their widths.
+
+    Args:
+        embedding_size: d.
+    """
+
+    def __init__(self, embedding_size: int = 32) -> None:
+        super().__init__()
+        self.feature_size, self.embedding_size = 16 * 4 * 4, embedding_size
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.Conv2d(16, 16, 3, padding=1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.AdaptiveAvgPool2d(4),  # of 8 x 8 images nothing is pooled
+            nn.Flatten(),
+        )
+        self.head = nn.Linear(self.feature_size, embedding_size)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Map (b, 3, h, w) images to (b, 256) features, before the embedding layer."""
+        features: Tensor = self.backbone(images)
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (b, 3, h, w) images to (b, d) embeddings, not normalised."""
+        embeddings: Tensor = self.head(self.features(images))
+        return embeddings
+
+
+def toy_encoder() -> ToyEncoder:
     """Return an encoder of (b, 3, 8, 8) images to (b, 32), spread out from the start."""
-    return nn.Sequential(
-        nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(16),
-        nn.ReLU(),
-        nn.Conv2d(16, 16, 3, padding=1, bias=False),
-        nn.BatchNorm2d(16),
-        nn.Flatten(),
-        nn.Linear(16 * 4 * 4, 32),
-    )
+    return ToyEncoder()
 
 
 class Trial:

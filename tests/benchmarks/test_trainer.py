@@ -385,6 +385,8 @@ def test_a_single_view_of_a_single_image_is_refused_before_training(stores):
     method.__dict__["drop_last"] = False
     with pytest.raises(UsageProblem, match="at least 2 training images"):
         make(Stores(single, single, stores.test), method)
+
+
 @pytest.mark.parametrize(
     ("epoch", "words"), [(0, "no epoch was finished"), (2, "the checkpoint of epoch 2 is kept")]
 )

@@ -1,10 +1,13 @@
 import sys
+from hashlib import sha256
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import methods
 from methods import Method, registry
+from methods.shared.code import code_of, foreign_digests
 
 OWN = {
     "deepcluster",
@@ -208,3 +211,136 @@ def test_nothing_of_a_file_that_fails_stays_registered(tmp_path):
     with pytest.raises(ValueError, match="ZeroDivisionError"):
         registry.load_file(file)
     assert "half" not in registry.names()
+
+
+@pytest.mark.parametrize("name", ["all", "recipe"])
+def test_words_of_the_command_line_are_no_names(tmp_path, name):
+    with pytest.raises(ValueError, match=f"'{name}' stands for .*choose another name") as raised:
+        registry.load_file(plugin(tmp_path, name=name))
+    assert "\n" not in str(raised.value)
+    assert name not in methods.names(labelled=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["a:b", "a\\b", "..", "-a", "a-", "a" * 65, "çà", "a`b", "a\nb", "İ", "a--b", "a*"]
+)
+def test_a_name_that_is_no_part_of_a_folder_name_is_refused_in_one_line(name):
+    with pytest.raises(ValueError, match="expected lower-case words") as raised:
+        type("Wrong", (Method,), {"name": name})
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 300
+
+
+def test_a_bad_method_does_not_hide_the_good_ones_of_its_file(tmp_path):
+    bad = PLUGIN.format(name="all").replace("Extra", "Bad")
+    path = plugin(tmp_path, text="{name}")
+    path.write_text(bad + PLUGIN.format(name="good"))
+    with pytest.raises(registry.PluginError, match=r"'all' .*other methods \(good\)"):
+        registry.load_file(path)
+    assert methods.get("good").paper == "Nobody, 2030"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "raise StopIteration",
+        "import sys; sys.exit(0)",
+        "raise GeneratorExit",
+        "def f(): f()\nf()",
+        "class Odd(BaseException): pass\nraise Odd('x')",
+        "class Mute(Exception):\n    def __str__(self): raise KeyError\nraise Mute",
+        "raise ValueError('several\\nlines')",
+    ],
+)
+def test_whatever_a_plugin_raises_is_one_line_and_nothing_of_it_stays(tmp_path, line):
+    path = plugin(tmp_path, text="{name}")
+    path.write_text(PLUGIN.format(name="half") + line + "\n")
+    with pytest.raises(registry.PluginError, match="fails to import") as raised:
+        registry.load_file(path)
+    assert "\n" not in str(raised.value)
+    assert "half" not in methods.names()
+
+
+def test_an_interrupt_from_the_keyboard_is_not_swallowed(tmp_path):
+    path = plugin(tmp_path, text="{name}")
+    path.write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        registry.load_file(path)
+
+
+def test_a_package_that_exits_at_import_is_listed_and_breaks_nothing(monkeypatch):
+    def load():
+        type("Half", (Method,), {"name": "half", "paper": "x", "__module__": "gone"})
+        raise SystemExit(0)
+
+    entry_points(monkeypatch, leaving=load)
+    assert registry.failures() == {"leaving": "leaving.module: SystemExit: 0"}
+    assert "half" not in methods.names()
+
+
+def test_a_plugin_file_is_known_by_the_digest_of_what_was_imported(tmp_path):
+    path = plugin(tmp_path)
+    registry.load_file(path)
+    digest = sha256(path.read_bytes()).hexdigest()
+    code = code_of(methods.get("extra"))
+    assert (code.sha256, code.package, code.version, code.own) == (digest, None, None, False)
+    assert code.file is not None
+    assert code.file.endswith("extra.py")
+    path.write_text(path.read_text() + "# edited\n")
+    assert code_of(methods.get("extra")).sha256 == digest  # what runs is what was imported
+    registry.load_file(path)
+    assert code_of(methods.get("extra")).sha256 == sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_edit_within_a_second_to_the_same_length_is_imported(tmp_path):
+    path = plugin(tmp_path)
+    registry.load_file(path)
+    path.write_text(path.read_text().replace("Nobody, 2030", "Nobody, 2031"))
+    registry.load_file(path)
+    assert methods.get("extra").paper == "Nobody, 2031"
+    assert not list(tmp_path.rglob("*.pyc"))
+
+
+def test_code_of_the_suite_is_its_own_and_has_a_version():
+    code = code_of(methods.get("nce"))
+    assert code.own
+    assert (code.file, code.package) == ("methods/nce.py", "instbench")
+    assert (
+        code.sha256 == sha256((Path(methods.__file__).parent / "nce.py").read_bytes()).hexdigest()
+    )
+    assert methods.get("nce").revision == 1
+
+
+def test_code_of_an_installed_package_names_it_and_its_version(monkeypatch, tmp_path):
+    (tmp_path / "my_package.py").write_text(PLUGIN.format(name="packaged"))
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = SimpleNamespace(
+        name="packaged",
+        value="my_package:Extra",
+        load=lambda: __import__("my_package").Extra,
+        dist=SimpleNamespace(name="my-package", version="1.2"),
+    )
+    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: [entry])
+    registry.discover.cache_clear()
+    code = code_of(methods.get("packaged"))
+    assert (code.file, code.package, code.version) == ("my_package.py", "my-package", "1.2")
+    assert code.sha256 == sha256((tmp_path / "my_package.py").read_bytes()).hexdigest()
+
+
+def test_a_method_built_on_another_file_is_made_of_both(tmp_path):
+    first = plugin(tmp_path, name="first", file="first.py")
+    registry.load_file(first)
+    second = tmp_path / "second.py"
+    second.write_text(
+        "from methods import get\n\nclass Second(get('first')):\n    name = 'second'\n"
+    )
+    registry.load_file(second)
+    expected = [sha256(path.read_bytes()).hexdigest() for path in (second, first)]
+    assert foreign_digests(methods.get("second"), Method) == expected
+    assert foreign_digests(methods.get("nce"), Method) == []
+
+
+def test_a_second_file_of_the_same_name_needs_a_method_of_its_own(tmp_path):
+    registry.load_file(plugin(tmp_path / "one", name="first"))
+    with pytest.raises(ValueError, match=r"expected a subclass of methods\.Method"):
+        registry.load_file(plugin(tmp_path / "two", text="value = 1"))
