@@ -1,14 +1,16 @@
 """A method's hyper-parameters: read from its constructor, set from the command line."""
 
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, get_type_hints
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from benchmarks.errors import UsageProblem, unknown_name
-from methods import Method
+from benchmarks.errors import UsageProblem, one_line, shown, unknown_name
+from benchmarks.plain_yaml import parse
+from benchmarks.recipes import Recipe
+from methods import Method, get, names
 
 RECIPE = "recipe"
 """Prefix of `--set` that reaches the recipe instead of a method."""
@@ -48,13 +50,39 @@ def resolve(method: type[Method], changes: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def check_methods(recipe: Recipe) -> None:
+    """Refuse a recipe whose section `methods` names what is not there; for all of it.
+
+    A method that this command does not run counts too: its line would never come to bear, and
+    nobody would know. Methods of plug-ins are known once their files are loaded.
+
+    Raises:
+        UsageProblem: if a method or hyper-parameter is unknown, or a value is not of its type.
+    """
+    known = names(labelled=True)
+    for name, changes in recipe.methods.items():
+        if name not in known:
+            problem = unknown_name("method", name, known)
+            raise UsageProblem(
+                f"recipe {recipe.name}: methods: {problem} A plug-in's file is given with --plugin."
+            )
+        try:
+            resolve(get(name), changes)
+        except UsageProblem as error:
+            raise UsageProblem(f"recipe {recipe.name}: methods: {error}") from error
+
+
 def _checked(name: str, value: Any, kind: Any) -> Any:
+    adapter = TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True))
     try:
-        return TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(
-            value
-        )
+        checked = adapter.validate_python(value)
     except ValidationError as error:
-        raise UsageProblem(f"{name}: {error.errors()[0]['msg']}, found {value!r}") from error
+        message = one_line(error.errors()[0]["msg"])
+        raise UsageProblem(f"{name}: {message}, found {shown(value)}") from error
+    # JSON, in which records and keys are written, has no such numbers.
+    if isinstance(checked, float) and not math.isfinite(checked):
+        raise UsageProblem(f"{name}: expected a finite number, found {checked}")
+    return checked
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -69,11 +97,9 @@ def parse_settings(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
         owner, dot, parameter = name.partition(".")
         if not (equals and dot and owner and parameter):
             raise UsageProblem(
-                f"--set {word!r}: expected METHOD.HYPER_PARAMETER=VALUE or recipe.FIELD=VALUE, "
-                "such as invaspread.temperature=0.05"
+                f"--set {shown(word)}: expected METHOD.HYPER_PARAMETER=VALUE or "
+                "recipe.FIELD=VALUE, such as invaspread.temperature=0.05"
             )
-        try:
-            parsed.setdefault(owner.strip(), {})[parameter.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageProblem(f"--set {word!r}: the value cannot be read ({error})") from error
+        value = parse(text, f"--set {shown(word)}")
+        parsed.setdefault(owner.strip(), {})[parameter.strip()] = value
     return parsed

@@ -10,6 +10,7 @@ from benchmarks import datasets as all_datasets
 from benchmarks import recipes as all_recipes
 from benchmarks import records
 from benchmarks import tables as all_tables
+from benchmarks.errors import one_line
 from benchmarks.hyper_parameters import defaults
 from benchmarks.plan import LOCK
 from benchmarks.session import load_plugins
@@ -64,14 +65,23 @@ def _state(folder: Path) -> str:
     try:
         record = records.read_record(folder)
     except records.DamagedRecord as error:
-        return f"damaged: {error}"
+        return one_line(f"damaged: {error}")
     if record is not None:
         return f"finished, {record.headline}"
     if _is_locked(folder):
         return f"in progress, {_epochs_done(folder)}"
     if (folder / records.FAILED).exists():
-        return f"failed: {json.loads((folder / records.FAILED).read_text())['message']}"
+        return f"failed: {_failure(folder)}"
     return f"interrupted, {_epochs_done(folder)}"
+
+
+def _failure(folder: Path) -> str:
+    """Return why a run failed, as far as its file says."""
+    try:
+        content = json.loads((folder / records.FAILED).read_text(encoding="utf-8"))
+        return one_line(content["message"])
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return f"its {records.FAILED} cannot be read; `bench run` makes the run anew"
 
 
 def _is_locked(folder: Path) -> bool:
@@ -87,5 +97,5 @@ def _is_locked(folder: Path) -> bool:
 def _epochs_done(folder: Path) -> str:
     try:
         return f"{int(records.read_epochs(folder)['epoch'].iloc[-1])} epochs done"
-    except records.DamagedRecord:
+    except (records.DamagedRecord, LookupError, ValueError, TypeError):
         return "no epoch done"

@@ -17,8 +17,9 @@ from benchmarks.backbones import BACKBONES
 from benchmarks.backbones.weights import WeightsFile
 from benchmarks.datasets.base import ImageData
 from benchmarks.errors import BenchError, OutOfTime, UsageProblem, unknown_name
-from benchmarks.hyper_parameters import RECIPE, defaults, resolve
+from benchmarks.hyper_parameters import RECIPE, check_methods, defaults, resolve
 from benchmarks.images import subset
+from benchmarks.memory import check_batch_memory, check_embedding_memory
 from benchmarks.recipes import Recipe
 from benchmarks.recipes import resolve as resolve_recipe
 from benchmarks.records import RECORD
@@ -29,6 +30,8 @@ from methods import get as get_method
 from methods import names as method_names
 
 LOCK = ".lock"
+ALL = "all"
+"""Stands for every method that learns without labels, alone or beside others."""
 POLL_SECONDS = 2.0
 
 Load = Callable[[int | None, str | None], ImageData]
@@ -52,20 +55,25 @@ class Choice:
 def choose(
     methods: Sequence[str], numbers: Sequence[int] = (), split: str | None = None
 ) -> list[Choice]:
-    """Return the methods to run: those named ("all" is every one), or the rows of tables.
+    """Return the methods to run: those named, or the rows of tables.
 
     Args:
-        methods: names; of a table, only the rows of these methods are kept.
+        methods: names, or ALL; of a table, only the rows of these methods are kept.
         numbers: of tables; none of them for the methods as they are.
         split: training split; of a table, rows of another split are left out.
 
     Raises:
-        UsageProblem: if a method or table is unknown, or no row is left.
+        UsageProblem: if no method is named, a method or table is unknown, or no row is left.
     """
-    wanted = method_names() if list(methods) in ([], ["all"]) else list(dict.fromkeys(methods))
-    for name in wanted:
-        if name not in method_names(labelled=True):
-            raise unknown_name("method", name, [*method_names(labelled=True), "all"])
+    known = method_names(labelled=True)
+    wanted: list[str] = []
+    for name in methods:
+        if name != ALL and name not in known:
+            raise unknown_name("method", name, [*known, ALL])
+        wanted += method_names() if name == ALL else [name]
+    if not wanted:
+        raise UsageProblem(f"--methods: expected names joined by commas or {ALL}, found none")
+    wanted = list(dict.fromkeys(wanted))
     if not numbers:
         return [Choice(get_method(name), split=split) for name in wanted]
     choices = [
@@ -127,8 +135,11 @@ def make_plan(
     def run_of(choice: Choice) -> Run:
         recipe_changed = {**settings.get(RECIPE, {}), **choice.recipe}
         used = resolve_recipe(recipe, recipe_changed)
+        check_methods(used)
+        check_batch_memory(used)
         beginning = start(used.backbone)  # before hours of decoding images
         data = images(used.image_size, choice.split, used.train_images)
+        check_embedding_memory(used, data)
         run = _make_run(choice, data, used, recipe_changed, settings, precision)
         return replace(run, weights=beginning)
 

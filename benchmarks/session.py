@@ -71,7 +71,8 @@ def run_request(request: Request) -> Outcome:
     load = partial(dataset.load, _data_root(dataset, request.data), partial=request.partial)
     runs = make_plan(choices, load, recipe, request.seeds, settings, precision, request.weights)
     with make_progress(len(runs)) as progress:
-        for note in dict.fromkeys(note for run in runs for note in run.data.notes):
+        notes = [] if request.recipe is None else list(request.recipe.notes)
+        for note in dict.fromkeys([*notes, *(note for run in runs for note in run.data.notes)]):
             progress.note(note)
         place = Workplace(request.results, device, progress, deadline, request.compiled)
         return carry_out_all(runs, place)
@@ -80,7 +81,7 @@ def run_request(request: Request) -> Outcome:
 def _images_and_recipe(request: Request) -> tuple[Dataset, Recipe]:
     """Return what the request names, or what its tables or data set have by default."""
     if not request.tables:
-        dataset = datasets.get(request.dataset or "digits")
+        dataset = datasets.get("digits" if request.dataset is None else request.dataset)
         default = dataset.default_recipe
     else:
         table = _first_table(request.tables)
@@ -109,7 +110,7 @@ def _first_table(numbers: Sequence[int]) -> tables.Table:
 def _data_root(dataset: Dataset, given: Path | None) -> Path:
     if given is None and dataset.name == "folder":
         raise UsageProblem("data set folder: expected --data DIR, a folder of images; none given")
-    return given or datasets.default_root()
+    return datasets.root_of(dataset, given)
 
 
 def load_plugins(files: Sequence[Path]) -> None:
