@@ -24,7 +24,7 @@ _data_option = click.option(
 )
 _results_option = click.option(
     "--results",
-    type=FilePath(),
+    type=FilePath(written=True),
     default=Path("results"),
     show_default=True,
     help="Folder for runs and report.",
@@ -201,7 +201,7 @@ def speed(
 
 
 @main.command()
-@click.argument("target", type=FilePath())
+@click.argument("target", type=FilePath(written=True))
 @_results_option
 def collect(target: Path, results: Path) -> None:
     """Copy the runs' small files (records, curves, predictions; no checkpoints) to TARGET."""

@@ -106,7 +106,8 @@ def _in_words(error: Exception) -> str:
 
 
 def _line(text: object, hint: str = "") -> str:
-    return f"Error: {one_line(text)}{hint}"
+    words = one_line(text)
+    return f"Error: {words}{hint}" if not hint or words.endswith(".") else f"Error: {words}.{hint}"
 
 
 def _help_of(error: click.ClickException) -> str:

@@ -16,6 +16,10 @@ class FilePath(click.ParamType):  # type: ignore[type-arg]  # generic since clic
 
     name = "path"
 
+    def __init__(self, written: bool = False) -> None:
+        """Take a path; one that is `written` to must be UTF-8, as PyArrow and JSON ask for."""
+        self.written = written
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path, with the home folder's in place of `~`."""
         if isinstance(value, Path):
@@ -29,6 +33,14 @@ class FilePath(click.ParamType):  # type: ignore[type-arg]  # generic since clic
                 f"expected a path, found {shown(value)}, and no home folder is known for {home}; "
                 f"write the whole path, or ./{value} for a file of that name.", param, ctx
             )  # fmt: skip
+        if self.written and not expanded.isascii():
+            try:
+                expanded.encode("utf-8")
+            except UnicodeEncodeError:
+                self.fail(
+                    f"expected a path in UTF-8, found {shown(value)}; rename the folder.",
+                    param, ctx,
+                )  # fmt: skip
         return Path(expanded)
 
 

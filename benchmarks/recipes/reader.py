@@ -16,6 +16,8 @@ from benchmarks.errors import UsageProblem, one_line, shown, unknown_name
 from benchmarks.plain_yaml import parse
 from benchmarks.recipes.model import Recipe
 
+_NOT_PLACES = ("constrained-", "literal[", "[key]")
+"""Parts of the place of an error that name no field but one of a field's types."""
 LARGEST_FILE = 1 << 20
 """Bytes of a recipe file."""
 
@@ -192,7 +194,8 @@ def _build(fields: Mapping[str, Any], source: str) -> Recipe:
         return Recipe.model_validate(dict(fields))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "recipe"
+        parts = [str(part) for part in first["loc"]]
+        place = ".".join(p for p in parts if not p.startswith(_NOT_PLACES)) or "recipe"
         if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             known = [*Recipe.model_fields, *OPTIONS, "base"]
             if len(first["loc"]) > 1:
