@@ -54,6 +54,18 @@ class Guarded(click.Group):
             return call()
         return sys.exit(_guarded(call))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command; Ctrl-C and the end of a file are not left to click.
+
+        It would print an empty line and take both for the wish to end.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("Interrupted.") from None
+        except EOFError as error:
+            raise RuntimeError(f"a file ends too early: {error}") from error
+
 
 def _guarded(command: Callable[[], Any]) -> int:
     _write_all_characters()

@@ -38,6 +38,7 @@ def ending(error: BaseException, monkeypatch, tmp_path):
         (KeyboardInterrupt(), 130, "Interrupted."),
         (click.UsageError("no"), 2, "Error: no. See bench"),
         (PermissionError(13, "Permission denied", "x/y"), 1, "x/y: Permission denied"),
+        (EOFError("x"), 1, "a file ends too early: x"),
         (MemoryError(), 1, "out of memory"),
         (KeyError("k\x1b[1m"), 1, "unforeseen: KeyError: 'k\\x1b[1m'"),
         (RecursionError("deep"), 1, "unforeseen: RecursionError: deep"),
