@@ -110,7 +110,16 @@ def _first_line(problem: object) -> str:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """Return "bf16" or "fp32"; "auto" takes bf16 where the device computes it natively."""
+    """Return "bf16" or "fp32"; "auto" takes bf16 where the device computes it natively.
+
+    Raises:
+        UsageProblem: if bf16 is asked for where the device only imitates it, slower than fp32.
+    """
+    if name == "bf16" and not _native_bf16(device):
+        raise UsageProblem(
+            f"--precision: expected fp32 or auto, found bf16, which {_device_name(device)} does "
+            "not compute natively; leave the option out"
+        )
     if name != "auto":
         return name
     return "bf16" if _native_bf16(device) else "fp32"

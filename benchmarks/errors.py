@@ -1,7 +1,13 @@
 """Errors that a user can cause: shown as one line, never as a traceback."""
 
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+LONGEST_VALUE = 120
+"""Characters of a value that a message shows."""
+_LONGEST_NAME = 100
+"""Characters of a name that near matches are looked for with; the time grows with its square."""
 
 
 class BenchError(Exception):
@@ -35,9 +41,41 @@ class OutOfTime(BenchError):
     """The time given with `--for` is up; the run can go on from its last epoch."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageProblem:
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageProblem:
     """Build the error for a name that does not exist, with near matches and all known names."""
     known = sorted(known)
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    near = get_close_matches(str(name)[:_LONGEST_NAME], known, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    return UsageProblem(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
+    return UsageProblem(f"Unknown {kind} {shown(name)}.{hint} Known: {', '.join(known) or 'none'}.")
+
+
+def one_line(text: object) -> str:
+    """Return a text on one line: breaks become spaces, other control characters their escapes.
+
+    What is printed of a message then moves no cursor, whatever a file or a name holds.
+    """
+    words = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
+
+
+class _Short(reprlib.Repr):
+    """Bounds what a message shows of a value, however long, deep or self-referring it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = LONGEST_VALUE
+        self.maxlevel = 4
+
+
+_SHORT = _Short()
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: its representation, of at most LONGEST_VALUE or so."""
+    try:
+        text = _SHORT.repr(value)
+    except (ValueError, RecursionError):  # an integer of more digits than Python writes
+        text = f"a value of type {type(value).__name__}"
+    if len(text) > 2 * LONGEST_VALUE:
+        return f"{text[:LONGEST_VALUE]}…"
+    return text

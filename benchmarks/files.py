@@ -96,25 +96,25 @@ def atomic_path(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         clear_parts(target.parent)
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise cannot_write(target, error) from error
     try:
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(target)
     except OSError as error:
-        raise _cannot_write(target, error) from error
+        raise cannot_write(target, error) from error
     except RuntimeError as error:  # torch.save reports a failed write so
         if "file write failed" in str(error) or "enforce fail" in str(error):
             full = OSError(errno.ENOSPC, "the file could not be written whole")
-            raise _cannot_write(target, full) from error
+            raise cannot_write(target, full) from error
         raise
     finally:
         with suppress(OSError):  # the error that led here says more
             part.unlink(missing_ok=True)
 
 
-def _cannot_write(target: Path, error: OSError) -> BenchError:
+def cannot_write(target: Path, error: OSError) -> BenchError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return BenchError(
             f"disk full while writing {target}: {error.strerror}; free some space and give the "

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from types import FunctionType
 from typing import Any, get_type_hints
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from benchmarks.errors import MethodProblem, UsageProblem, unknown_name
+from benchmarks.errors import MethodProblem, UsageProblem, one_line, shown, unknown_name
 from benchmarks.json_values import NotJson, as_json
-from methods import Method
+from benchmarks.plain_yaml import parse
+from benchmarks.recipes import Recipe
+from methods import Method, get, names
 from methods.registry import in_one_line
 
 RECIPE = "recipe"
@@ -141,6 +142,28 @@ def _unquoted(value: Any) -> Any:
     return value
 
 
+def check_methods(recipe: Recipe) -> None:
+    """Refuse a recipe whose section `methods` names what is not there; for all of it.
+
+    A method that this command does not run counts too: its line would never come to bear, and
+    nobody would know. Methods of plug-ins are known once their files are loaded.
+
+    Raises:
+        UsageProblem: if a method or hyper-parameter is unknown, or a value is not of its type.
+    """
+    known = names(labelled=True)
+    for name, changes in recipe.methods.items():
+        if name not in known:
+            problem = unknown_name("method", name, known)
+            raise UsageProblem(
+                f"recipe {recipe.name}: methods: {problem} A plug-in's file is given with --plugin."
+            )
+        try:
+            resolve(get(name), changes)
+        except UsageProblem as error:
+            raise UsageProblem(f"recipe {recipe.name}: methods: {error}") from error
+
+
 def _checked(name: str, value: Any, kind: Any) -> Any:
     try:
         adapter = TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True))
@@ -152,7 +175,8 @@ def _checked(name: str, value: Any, kind: Any) -> Any:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        raise UsageProblem(f"{name}: {error.errors()[0]['msg']}, found {value!r}") from error
+        message = one_line(error.errors()[0]["msg"])
+        raise UsageProblem(f"{name}: {message}, found {shown(value)}") from error
 
 
 def _checked_json(where: str, value: Any, method: type[Method]) -> None:
@@ -175,14 +199,9 @@ def parse_settings(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
         owner, dot, parameter = name.partition(".")
         if not (equals and dot and owner and parameter):
             raise UsageProblem(
-                f"--set {word!r}: expected METHOD.HYPER_PARAMETER=VALUE or recipe.FIELD=VALUE, "
-                "such as invaspread.temperature=0.05"
+                f"--set {shown(word)}: expected METHOD.HYPER_PARAMETER=VALUE or "
+                "recipe.FIELD=VALUE, such as invaspread.temperature=0.05"
             )
-        try:
-            parsed.setdefault(owner.strip(), {})[parameter.strip()] = yaml.safe_load(text)
-        except Exception as error:  # PyYAML lets errors of int, datetime and recursion through
-            raise UsageProblem(
-                f"--set {word!r}: expected a YAML value such as 0.1, true or [1, 2]; it cannot be "
-                f"read ({in_one_line(error)})"
-            ) from error
+        value = parse(text, f"--set {shown(word)}")
+        parsed.setdefault(owner.strip(), {})[parameter.strip()] = value
     return parsed

@@ -95,6 +95,15 @@ def _state(folder: Path) -> str:
     return f"interrupted, {_epochs_done(folder)}"
 
 
+def _failure(folder: Path) -> str:
+    """Return why a run failed, as far as its file says."""
+    try:
+        content = json.loads((folder / records.FAILED).read_text(encoding="utf-8"))
+        return one_line(content["message"])
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return f"its {records.FAILED} cannot be read; `bench run` makes the run anew"
+
+
 def _is_locked(folder: Path) -> bool:
     """Return whether a process works on a run; asking changes nothing on disk."""
     try:
@@ -127,7 +136,7 @@ else:
 def _epochs_done(folder: Path) -> str:
     try:
         return f"{int(records.read_epochs(folder)['epoch'].iloc[-1])} epochs done"
-    except records.DamagedRecord:
+    except (records.DamagedRecord, LookupError, ValueError, TypeError):
         return "no epoch done"
     except records.Unreadable:
         return f"{records.EPOCHS} cannot be read just now"

@@ -27,8 +27,9 @@ from benchmarks.errors import (
     unknown_name,
 )
 from benchmarks.files import clear_parts
-from benchmarks.hyper_parameters import RECIPE, defaults, resolve, untyped
+from benchmarks.hyper_parameters import RECIPE, check_methods, defaults, resolve, untyped
 from benchmarks.images import subset
+from benchmarks.memory import check_batch_memory, check_embedding_memory
 from benchmarks.recipes import Recipe
 from benchmarks.recipes import resolve as resolve_recipe
 from benchmarks.records import FAILED, RECORD, read_failure
@@ -67,19 +68,22 @@ def choose(
     """Return the methods to run: those named, or the rows of tables.
 
     Args:
-        methods: names, or "all" for every one that uses no labels; of a table, only the rows of
-            these methods are kept.
+        methods: names, or ALL; of a table, only the rows of these methods are kept.
         numbers: of tables; none of them for the methods as they are.
         split: training split; of a table, rows of another split are left out.
 
     Raises:
-        UsageProblem: if a method or table is unknown, or no row is left.
+        UsageProblem: if no method is named, a method or table is unknown, or no row is left.
     """
-    every = method_names() if not methods or ALL in methods else []
-    wanted = list(dict.fromkeys([*every, *(name for name in methods if name != ALL)]))
-    for name in wanted:
-        if name not in method_names(labelled=True):
-            raise unknown_name("method", name, [*method_names(labelled=True), ALL])
+    known = method_names(labelled=True)
+    wanted: list[str] = []
+    for name in methods:
+        if name != ALL and name not in known:
+            raise unknown_name("method", name, [*known, ALL])
+        wanted += method_names() if name == ALL else [name]
+    if not wanted:
+        raise UsageProblem(f"--methods: expected names joined by commas or {ALL}, found none")
+    wanted = list(dict.fromkeys(wanted))
     if not numbers:
         return [Choice(get_method(name), split=split) for name in wanted]
     choices = [
@@ -145,8 +149,11 @@ def make_plan(
     def run_of(choice: Choice) -> Run:
         recipe_changed = {**settings.get(RECIPE, {}), **choice.recipe}
         used = resolve_recipe(recipe, recipe_changed)
+        check_methods(used)
+        check_batch_memory(used)
         beginning = start(used.backbone)  # before hours of decoding images
         data = images(used.image_size, choice.split, used.train_images)
+        check_embedding_memory(used, data)
         run = _make_run(choice, data, used, recipe_changed, settings, precision)
         return replace(run, weights=beginning)
 

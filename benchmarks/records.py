@@ -1,8 +1,10 @@
 """What a finished run leaves on disk: the result schema, writing it, reading one run or many."""
 
+import hashlib
 import io
 import json
 import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from benchmarks.backbones.weights import WeightsFacts
 from benchmarks.errors import BenchError
 from benchmarks.files import Unreadable as Unreadable
 from benchmarks.files import atomic_path as atomic_path
-from benchmarks.files import one_line, read_whole, unreadable
+from benchmarks.files import cannot_write, one_line, read_whole, unreadable
 from benchmarks.files import set_aside as set_aside
 from benchmarks.record_checks import flaw_of_epochs, flaw_of_record
 from benchmarks.slices import Slice
@@ -30,6 +32,9 @@ RECORD, EPOCHS, CHECKPOINT, EMBEDDINGS, FAILED = (
     "embeddings.npz",
     "failed.json",
 )
+PART_BYTES = 64
+"""Of a name inside a file's name; three of them stay far below the 255 that systems allow."""
+_KEPT = frozenset(" -+_.,=@()")
 PREDICTIONS = "predictions.parquet"
 """A row per test image, in order: `label` and the class that `knn` predicts; for paired tests."""
 SIMILARITIES = "similarities.parquet"
@@ -189,8 +194,39 @@ class RunRecord(_Part):
 
 
 def folder_name(dataset: str, method: str, recipe: str, seed: int, key: str) -> str:
-    """Return `<dataset>-<method>-<recipe>-s<seed>-<key8>`."""
-    return f"{dataset}-{method}-{recipe}-s{seed}-{key[:8]}"
+    """Return `<dataset>-<method>-<recipe>-s<seed>-<key8>`, the names as `path_part` makes them."""
+    names = "-".join(map(path_part, (dataset, method, recipe)))
+    return f"{names}-s{seed}-{key[:8]}"
+
+
+def path_part(name: str) -> str:
+    """Return a name as a part of a file's name: it leads nowhere else and is bounded.
+
+    Letters of any script, digits, spaces and `-+_.,=@()` stay; all else, and a point or `~` at the
+    start, becomes `_`. More than PART_BYTES in UTF-8 are cut, and a digest tells such names apart.
+    """
+    kept = "".join(c if c.isalnum() or c in _KEPT else "_" for c in name).strip() or "_"
+    if kept[0] in ".~":
+        kept = f"_{kept[1:]}"
+    coded = kept.encode("utf-8")
+    if len(coded) <= PART_BYTES:
+        return kept
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{coded[: PART_BYTES - 9].decode('utf-8', 'ignore')}-{digest}"
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder if it is not there, and see whether files can be written in it.
+
+    Raises:
+        BenchError: if not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

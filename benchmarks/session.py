@@ -83,7 +83,8 @@ def run_request(request: Request) -> Outcome:
         choices, load, recipe, request.seeds, settings, precision, request.weights, failed
     )
     with steady_output(), make_progress(len(runs)) as progress:
-        for note in [*notes, *_notes(runs, wanted, failed)]:
+        notes += [] if request.recipe is None else request.recipe.notes
+        for note in dict.fromkeys([*notes, *_notes(runs, wanted, failed)]):
             progress.note(note)
         place = Workplace(
             request.results, device, progress, deadline, request.compiled, request.force
@@ -96,7 +97,7 @@ def run_request(request: Request) -> Outcome:
 def _images_and_recipe(request: Request) -> tuple[Dataset, Recipe]:
     """Return what the request names, or what its tables or data set have by default."""
     if not request.tables:
-        dataset = datasets.get(request.dataset or "digits")
+        dataset = datasets.get("digits" if request.dataset is None else request.dataset)
         default = dataset.default_recipe
     else:
         table = _first_table(request.tables)
@@ -125,7 +126,7 @@ def _first_table(numbers: Sequence[int]) -> tables.Table:
 def _data_root(dataset: Dataset, given: Path | None) -> Path:
     if given is None and dataset.name == "folder":
         raise UsageProblem("data set folder: expected --data DIR, a folder of images; none given")
-    return given or datasets.default_root()
+    return datasets.root_of(dataset, given)
 
 
 def _notes(runs: Sequence[Run], methods: Sequence[str], failed: Mapping[str, str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Data sets by name: each one is a few facts and a reader that returns uint8 arrays."""
 
-from benchmarks.datasets.base import Dataset, ImageData, Split, default_root
+from benchmarks.datasets.base import Dataset, ImageData, Split, default_root, root_of
 from benchmarks.datasets.cars196 import Cars196
 from benchmarks.datasets.cifar import Cifar10, Cifar100
 from benchmarks.datasets.cub200 import Cub200
@@ -10,7 +10,7 @@ from benchmarks.datasets.products import Products
 from benchmarks.datasets.stl10 import Stl10
 from benchmarks.errors import unknown_name
 
-__all__ = ["Dataset", "ImageData", "Split", "default_root", "get", "names"]
+__all__ = ["Dataset", "ImageData", "Split", "default_root", "get", "names", "root_of"]
 
 _DATASETS: dict[str, Dataset] = {
     dataset.name: dataset

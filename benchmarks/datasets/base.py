@@ -198,6 +198,8 @@ class Dataset(ABC):
     taken in part."""
     image_size: ClassVar[int]
     """Height and width of its images in pixels, or what they are resized to by default."""
+    embedded: ClassVar[bool] = False
+    """Whether its images come with the suite, so that it needs no folder."""
     resized: ClassVar[bool] = False
     """Whether its images can be had in any size."""
 
@@ -275,9 +277,32 @@ class Dataset(ABC):
 
 
 def default_root() -> Path:
-    """Return the folder of all data sets: $BENCH_DATA, else ~/.cache/instbench."""
-    chosen = os.environ.get("BENCH_DATA")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "instbench"
+    """Return the folder of all data sets: $BENCH_DATA, else ~/.cache/instbench.
+
+    Raises:
+        UsageProblem: no home folder is known, as for a user without an entry in /etc/passwd.
+    """
+    chosen = os.environ.get("BENCH_DATA") or "~/.cache/instbench"
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError as error:
+        raise UsageProblem(
+            f"--data: expected the folder of the data sets; none is given, and no home folder is "
+            f"known for the default {chosen}; give --data DIR, or set BENCH_DATA to a whole path"
+        ) from error
+
+
+def root_of(dataset: Dataset, given: Path | None) -> Path:
+    """Return the folder that a data set is read from: the given one, else the default.
+
+    Raises:
+        UsageProblem: none is given and there is no default.
+    """
+    if given is not None:
+        return given
+    if dataset.embedded:
+        return Path()  # not used; a home folder is then not needed either
+    return default_root()
 
 
 def channel_statistics(

@@ -30,6 +30,7 @@ class Digits(Dataset):
     image_size = IMAGE_SIZE
     description = "1,797 handwritten digits, 8x8 grey, 10 classes; embedded, nothing to download"
     default_recipe = "digits"
+    embedded = True
 
     def read(self, root: Path, wanted: Wanted) -> ImageData:
         """Read the digits from scikit-learn; `root` is not used."""

@@ -16,7 +16,9 @@ from benchmarks.augment import Augmentation
 from benchmarks.backbones import BACKBONES
 from benchmarks.errors import unknown_name
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=10**9)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+LONGEST_NAME = 64
 Partners = Literal["itself", "neighbour"]
 _ADDED_LATER = ("crop_size", "partners", "linear_c", "linear_features")
 """Fields that runs were recorded without; stated only where they are not as they were then."""
@@ -28,17 +30,20 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    """At most LONGEST_NAME printable characters, none that leads to another folder."""
     description: str = ""
     backbone: str = "resnet18"
     embedding_size: Positive = 128
     epochs: Positive = 200
     batch_size: Annotated[int, Field(ge=2)] = 128
     """Images (instances) a step; a method with two views passes twice as many."""
-    lr: Annotated[float, Field(gt=0)] = 0.03
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    lr: Annotated[Finite, Field(gt=0)] = 0.03
+    momentum: Annotated[Finite, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    lr_factors: dict[int, float] = Field(default_factory=lambda: {120: 0.1, 160: 0.01})
+    weight_decay: Annotated[Finite, Field(ge=0)] = 5e-4
+    lr_factors: dict[Annotated[int, Field(ge=0)], Annotated[Finite, Field(ge=0)]] = Field(
+        default_factory=lambda: {120: 0.1, 160: 0.01}
+    )
     """From this epoch on (counted from 0) the learning rate is lr times the factor."""
     augmentation: Augmentation = Augmentation()
     train_images: Positive | None = None
@@ -55,13 +60,30 @@ class Recipe(BaseModel):
     evaluate_every: Positive = 1
     """Epochs between two evaluations; the first and the last epoch are always evaluated."""
     knn_k: Positive = 200
-    knn_temperature: Annotated[float, Field(gt=0)] = 0.1
-    linear_c: Annotated[float, Field(gt=0)] | Literal["cross-validated"] = 1.0
+    knn_temperature: Annotated[Finite, Field(gt=0)] = 0.1
+    linear_c: Annotated[Finite, Field(gt=0)] | Literal["cross-validated"] = 1.0
     """C of the linear SVM; "cross-validated" chooses it among 0.1, 1, 10 and 100 on the bank."""
     linear_features: Literal["embedding", "pooled"] = "embedding"
     """What the linear SVM classifies: the embedding, or what the backbone pools before it."""
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Hyper-parameters of single methods that this recipe changes."""
+
+    @field_validator("name")
+    @classmethod
+    def _recordable_name(cls, name: str) -> str:
+        wrong = not name.strip() or len(name) > LONGEST_NAME or name.startswith(".")
+        if wrong or not name.isprintable() or set(name) & set("/\\"):
+            raise ValueError(
+                f"expected at most {LONGEST_NAME} printable characters without / or \\, the first "
+                "not a point; rename the file or state another `name`"
+            )
+        return name
+
+    @field_validator("description")
+    @classmethod
+    def _recordable_description(cls, description: str) -> str:
+        # Surrogates, which JSON and UTF-8 cannot hold, come in with bytes that are not UTF-8.
+        return description.encode("utf-8", "backslashreplace").decode("utf-8")
 
     @field_validator("backbone")
     @classmethod

@@ -1,5 +1,6 @@
 """What a recipe is called, and in what it differs from the paper's."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from benchmarks.recipes.reader import asdict_recipe
 
 PAPER = "paper"
 AUGMENTATION = "augmentation"
+LONGEST_SLUG = 120
+"""Characters; systems allow 255 bytes in a file's name."""
 _NOT_TRAINING = ("name", "description", "evaluate_every")
 _UNSET = {
     "train_images": "all",
@@ -119,8 +122,16 @@ def ablation(changed: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
 
 
 def slug(text: str) -> str:
-    """Return the text as a part of a file name: lower-case words joined by hyphens."""
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "unnamed"
+    """Return the text as a part of a file name: lower-case words joined by hyphens.
+
+    Where letters of other scripts are lost or the text is longer than LONGEST_SLUG, a digest of it
+    stands at the end, so that texts which differ have names which do.
+    """
+    words = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "unnamed"
+    if len(words) <= LONGEST_SLUG and not any(c.isalnum() and not c.isascii() for c in text):
+        return words
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{words[: LONGEST_SLUG - 9].rstrip('-.')}-{digest}"
 
 
 def shown(value: Any, field: str = "") -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from benchmarks.allocator import keep_freed_memory
 from benchmarks.backbones import BACKBONES
 from benchmarks.datasets.base import ImageData, Split
 from benchmarks.environment import describe
+from benchmarks.errors import UsageProblem, unknown_name
 from benchmarks.plan import Choice, choose, make_plan
+from benchmarks.records import require_writable
 from benchmarks.run import Run
 from benchmarks.speed import plain_pipeline, training
 from benchmarks.speed.evaluator import Sizes, evaluator
@@ -54,8 +57,36 @@ class Settings:
     streamed: int = 512
 
 
+def check(settings: Settings, results: Path | None = None) -> None:
+    """Refuse settings that would be found wrong only after minutes of measuring.
+
+    Args:
+        settings: of the measurement.
+        results: the folder that the record is written to; it is made if it is not there.
+
+    Raises:
+        UsageProblem: if no network or method is named, or one is unknown.
+        DataProblem: if a network needs pre-trained weights.
+        BenchError: if nothing can be written below `results`.
+    """
+    if not settings.backbones:
+        raise UsageProblem("--backbones: expected names of networks joined by commas, found none")
+    for name in settings.backbones:
+        if name not in BACKBONES:
+            raise unknown_name("backbone", name, BACKBONES)
+        BACKBONES[name].identify(None)
+    choose(settings.methods)
+    if results is not None:
+        require_writable(results)
+
+
 def measure(settings: Settings, say: Callable[[str], None]) -> SpeedRecord:
-    """Measure everything and return the record; `say` is told what comes next."""
+    """Measure everything and return the record; `say` logs what comes next.
+
+    Raises:
+        BenchError: as `check`.
+    """
+    check(settings)
     started = datetime.now(UTC)
     device, data = settings.device, _noise(settings)
     environment = describe(device, settings.precision)

@@ -86,6 +86,19 @@ def test_recipe_file_states_options_and_the_command_line_wins(bench, tmp_path, t
         (["--plugin", "nowhere.py"], "nowhere.py"),
         (["--dataset", "folder"], "--data DIR"),
         (["--unknown"], "--unknown"),
+        (["--methods", ""], "--methods"),
+        (["--methods", ","], "--methods"),
+        (["--methods", "all,invaspred"], "Did you mean invaspread"),
+        (["--dataset", ""], "--dataset"),
+        (["--recipe", ""], "--recipe"),
+        (["--for", "nan"], "--for"),
+        (["--for", "inf"], "--for"),
+        (["--set", "invaspread.temperature=.nan"], "finite"),
+        (["--set", "recipe.name=../../x"], "name"),
+        (["--set", "recipe.methods={invaspred: {temperature: 1}}"], "Did you mean invaspread"),
+        (["--set", "recipe.methods={invaspread: {temprature: 1}}"], "Did you mean temperature"),
+        (["--set", "recipe.image_size=1000000"], "the memory here"),
+        (["--set", "recipe.embedding_size=1000000000"], "the memory here"),
     ],
 )
 def test_usage_errors_are_one_line_with_status_2(bench, tmp_path, words, message):
@@ -105,6 +118,55 @@ def test_usage_errors_are_one_line_with_status_2(bench, tmp_path, words, message
 def test_data_problems_have_status_1(bench, tmp_path, words, message):
     (tmp_path / "empty").mkdir()
     assert message in bench(*words, status=1).output
+
+
+def test_a_folder_of_results_that_is_not_there_is_told(bench, tmp_path):
+    for words in (["list", "runs"], ["report"], ["collect", "copy"]):
+        assert "no such folder" in bench(*words, "--results", "resluts", status=2).output
+    assert not any(path.is_dir() for path in tmp_path.iterdir())
+
+
+def test_speed_refuses_networks_before_it_measures(bench):
+    assert "--backbones" in bench("speed", "--backbones", "", status=2).output
+    assert "Did you mean resnet18" in bench("speed", "--backbones", "resnet8", status=2).output
+
+
+def test_all_stands_beside_other_names(bench, tiny_recipe, monkeypatch):
+    output = bench("run", "--recipe", str(tiny_recipe), "--methods", "all,invaspread",
+                   "--for", "0.000001").output  # fmt: skip
+    assert f"{len(names())} of {len(names())} runs are left" in output
+
+
+def test_home_folder_is_found_in_options(bench, tmp_path, tiny_recipe, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    words = ["run", "--methods", "random-cnn", "--recipe", str(tiny_recipe)]
+    bench(*words, "--results=~/out")
+    assert len(records_below(tmp_path / "home" / "out")) == 1
+    tiny_recipe.write_text(tiny_recipe.read_text() + "results: ~/other\n")
+    bench(*words)
+    assert len(records_below(tmp_path / "home" / "other")) == 1
+    assert "no home folder" in bench("list", "runs", "--results=~nobody-here/x", status=2).output
+
+
+def test_no_home_folder_is_needed_for_the_digits_alone(bench, tiny_recipe, monkeypatch):
+    monkeypatch.setenv("BENCH_DATA", "~nobody-here/x")
+    bench("run", "--methods", "random-cnn", "--recipe", str(tiny_recipe))
+    words = ["run", "--methods", "random-cnn", "--dataset", "cifar10"]
+    assert "--data" in bench(*words, status=2).output
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["seeds: [1]", "seeds: null", "data: 5", "results: [a]", "for: [9]", "partial: 1",
+     "weights: true", "device: null", "methods: null", "for: .nan", "methods: []", "seeds: 1.5"],
+)  # fmt: skip
+def test_options_of_another_type_in_a_recipe_file_are_refused(bench, tiny_recipe, line):
+    tiny_recipe.write_text(tiny_recipe.read_text().replace("seeds", "").strip() + f"\n{line}\n")
+    if line.startswith("methods"):
+        tiny_recipe.write_text(f"base: digits\n{line}\n")
+    output = bench("run", "--recipe", str(tiny_recipe), status=2).output
+    assert line.partition(":")[0] in output
+    assert len(output.splitlines()) == 1
 
 
 def test_report_and_list_refuse_unknown_words(bench):

@@ -112,3 +112,68 @@ def test_resolve_changes_fields_and_transforms():
 def test_recipes_cannot_be_changed_in_place():
     with pytest.raises(ValidationError):
         Recipe(name="x").epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lr: 1\nlr: 2", "line 2, column 1: the key 'lr' stands twice"),
+        ("base: [paper]", "base: expected the name or the file of one recipe"),
+        ("base: null", "base: expected"),
+        ("base: wrong.yaml", "a base of itself"),
+        ("epochs: 2020-13-45", "epochs: .*integer"),
+        ("lr: 0b_", "not valid YAML"),
+        ("x: " + "[" * 2000, "nests too deep"),
+        ("x: &a [*a]", "contains itself"),
+        ("augmentation: null", "augmentation"),
+        ("5: 3", "Unknown field of recipe"),
+        ("lr: .nan", "lr: .*finite"),
+        ("lr_factors: {-1: 0.1}", "lr_factors"),
+        ("lr_factors: {1: .inf}", "lr_factors"),
+        ("lr_factors: {0: -1}", "lr_factors"),
+        ("linear_c: .inf", "wrong.yaml: linear_c: "),
+        ("name: a/b", "name: expected at most 64"),
+    ],
+)
+def test_what_no_recipe_can_be_is_refused_in_one_line(tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrong.yaml").write_text(text)
+    with pytest.raises(UsageProblem, match=message) as problem:
+        read("wrong.yaml")
+    assert str(problem.value).isprintable()
+
+
+def test_bases_in_a_circle_and_what_is_no_text_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.yaml").write_text("base: b.yaml")
+    (tmp_path / "b.yaml").write_text("base: a.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "latin.yaml").write_bytes(b"description: caf\xe9")
+    (tmp_path / "empty.yaml").write_text("")
+    for name, message in (("a", "a base of itself"), ("folder", "a folder"), ("latin", "0xe9")):
+        with pytest.raises(UsageProblem, match=message):
+            read(f"{name}.yaml")
+    assert read("empty.yaml").recipe.name == "empty"
+
+
+def test_a_file_called_as_a_recipe_of_the_suite_is_told_apart(tmp_path):
+    file = tmp_path / "digits.yaml"
+    file.write_text("base: digits\nlr: 0.5")
+    content = read(str(file))
+    assert content.recipe.name.startswith("digits-")
+    assert content.recipe.lr == 0.5
+    assert "is called digits-" in content.notes[0]
+    file.write_text("base: digits\nlr: 0.25")
+    assert read(str(file)).recipe.name != content.recipe.name
+    file.write_text("base: digits")  # the very same
+    assert read(str(file)) == read("digits")
+    file.write_text("base: digits\nlr: 0.5\nname: mine")
+    assert read(str(file)).recipe.name == "mine"
+    with pytest.raises(UsageProblem, match="a recipe of the suite"):
+        resolve(read(str(file)).recipe, {"name": "paper"})
+
+
+def test_home_folder_and_numbers_with_an_exponent(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("lr: 1e-3")
+    assert read("~/mine.yaml").recipe.lr == 1e-3
