@@ -3,7 +3,7 @@
 from benchmarks.interrupt import starting
 
 with starting():  # nothing that takes long is imported before a command asks for it
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
     from typing import Any
 

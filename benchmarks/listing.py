@@ -95,15 +95,6 @@ def _state(folder: Path) -> str:
     return f"interrupted, {_epochs_done(folder)}"
 
 
-def _failure(folder: Path) -> str:
-    """Return why a run failed, as far as its file says."""
-    try:
-        content = json.loads((folder / records.FAILED).read_text(encoding="utf-8"))
-        return one_line(content["message"])
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        return f"its {records.FAILED} cannot be read; `bench run` makes the run anew"
-
-
 def _is_locked(folder: Path) -> bool:
     """Return whether a process works on a run; asking changes nothing on disk."""
     try:
