@@ -182,7 +182,7 @@ def report(results: Path, formats: str) -> None:
 def data(name: str, data: Path | None) -> None:
     """Download a data set (mirrors, resumed, digest checked) and verify it."""
     root = data or datasets.default_root()
-    datasets.get(name).fetch(root, click.echo)
+    datasets.fetch(name, root, click.echo)
 
 
 @main.command()

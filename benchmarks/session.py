@@ -71,7 +71,7 @@ def run_request(request: Request) -> Outcome:
     load = partial(dataset.load, _data_root(dataset, request.data), partial=request.partial)
     runs = make_plan(choices, load, recipe, request.seeds, settings, precision, request.weights)
     with make_progress(len(runs)) as progress:
-        for note in dict.fromkeys(note for run in runs for note in run.data.notes):
+        for note in dict.fromkeys(note for run in runs for note in run.data.told):
             progress.note(note)
         place = Workplace(request.results, device, progress, deadline, request.compiled)
         return carry_out_all(runs, place)
