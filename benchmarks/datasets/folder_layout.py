@@ -165,14 +165,14 @@ class _Parts(NamedTuple):
             named.setdefault(role(name), []).append(name)
         train, test, held_out = (named.get(names[0], []) for names in (TRAIN, TEST, HELD_OUT))
         others = named.get(None, [])
-        if not (train or test or held_out):
-            return None
         blocked = [name for name in _unreadable(tree, top.prefix) if role(name)]
         if blocked:
             _refuse(
                 f"{some(blocked)}: this folder cannot be read.",
                 "Give yourself the right to read it, or move it away.",
             )
+        if not (train or test or held_out):
+            return None
         for names in (train, test):
             if len(names) > 1:
                 _refuse(f"{some(names)}: expected one such folder, found {len(names)}.")
@@ -183,15 +183,16 @@ class _Parts(NamedTuple):
                 "with images, so it is unclear what to train on. Rename what to train on to "
                 "train, or give another folder with --data DIR."
             )
-        whole, flat = top.below(train[0]), not top.below(train[0]).groups
-        if others and flat and not (test or held_out):
+        whole = top.below(train[0])
+        apart = {name: top.below(name) for name in test + held_out}
+        if others and not whole.groups and not apart:
             return None  # "train" is a class, as of vehicles
-        if others and (flat or not (test or held_out)):
+        certain = apart and any(part.groups for part in (whole, *apart.values()))
+        if others and not certain:
             _refuse(
                 f"{train[0]} may be the training images or a class: there are {some(others)} "
                 "beside it."
             )
-        apart = {name: top.below(name) for name in test + held_out}
         outside = [*top.loose, *(image for name in others for image in top.groups[name])]
         return cls(*_unwrapped(whole, apart), outside)
 
@@ -207,7 +208,10 @@ def _inner(part: _Level) -> _Level:
     """Return the level with classes below a chain of single folders, or the part itself."""
     here = part
     while not here.loose and len(here.groups) == 1:
-        here = here.below(next(iter(here.groups)))
+        (name,) = here.groups
+        if role(name):
+            break
+        here = here.below(name)
     return here if len(here.groups) > 1 and not here.loose else part
 
 
@@ -215,6 +219,7 @@ def _without_split(top: _Level) -> Layout:
     if len(top.groups) < 2:
         return _pool(top)
     _check_classes(top)
+    _refuse_mostly_loose(top)
     train, test = every_fifth(top.labelled)
     how = _split_words(test)
     if any(role(name) for name in top.groups):
@@ -224,6 +229,7 @@ def _without_split(top: _Level) -> Layout:
 
 def _pool(level: _Level) -> Layout:
     """Return the layout of images without labels, or of one class, which tells nothing apart."""
+    _refuse_parts_below(level, level.groups)
     entries = sorted([Entry(*image, None) for image in level.loose] + _bare(level.labelled))
     if not level.groups:
         return Layout(entries, how="no labels, so nothing is scored")
@@ -239,6 +245,7 @@ def _with_split(parts: _Parts) -> Layout:
     classes = parts.train.groups if len(parts.train.groups) > 1 else {}
     if classes:
         _check_classes(parts.train)
+        _refuse_mostly_loose(parts.train)
     scored = _scored(parts, classes)
     left_out = [LeftOut(image.name, OUTSIDE_SPLIT) for image in parts.outside]
     for name, part in parts.held_out.items():
@@ -326,8 +333,8 @@ def _outside(level: _Level) -> tuple[list[LeftOut], tuple[str, ...]]:
 
 def _split_words(test: Sequence[Entry]) -> str:
     if not test:
-        return "no test folder, and no class has two images, so nothing is scored"
-    return "no test folder, so every fifth image of a class, by name, is for testing"
+        return "no labelled test folder, and no class has two images, so nothing is scored"
+    return "no labelled test folder, so every fifth image of a class, by name, is for testing"
 
 
 def every_fifth(entries: Iterable[Entry]) -> tuple[list[Entry], list[Entry]]:
@@ -351,9 +358,8 @@ def one_in(share: int, entries: Iterable[Entry]) -> tuple[list[Entry], list[Entr
 def _check_classes(level: _Level) -> None:
     """Refuse class folders that are the parts of a data set, or dates."""
     names = list(level.groups)
-    roles = {role(name) for name in names}
-    if roles & {TEST[0], HELD_OUT[0]} and (TRAIN[0] in roles or len(roles) == 1):
-        _refuse(f"{level.prefix} has the folders {some(names)}: parts of a data set, or classes?")
+    if inner := [name for name in names if role(name) not in (None, TRAIN[0])]:
+        _refuse(f"{some(inner)} in {level.prefix}: test images, or a class of this name?")
     above = level.prefix[:-1].rpartition("/")[2]
     if dates := dates_among(names, above):
         _refuse(
@@ -361,6 +367,37 @@ def _check_classes(level: _Level) -> None:
             "were made.",
             "If the images have no labels, move them into one folder; if the dates are classes, "
             "write them into a file labels.csv with the columns file,label[,split].",
+        )
+
+    _refuse_parts_below(level, ())
+
+
+def _refuse_parts_below(level: _Level, groups: Collection[str]) -> None:
+    """Refuse folders of test images inside class folders, which would be trained on.
+
+    Args:
+        level: the folder of the classes.
+        groups: sub-folders whose own names are looked at, too.
+    """
+    for name, images in level.groups.items():
+        for image in images:
+            # The folders below the class: of a/b/c/1.png in class a, b and c.
+            _, *below, _ = image.name[len(level.prefix) :].split("/")
+            inner = [folder for folder in below if role(folder) not in (None, TRAIN[0])]
+            if inner or (name in groups and role(name) not in (None, TRAIN[0])):
+                _refuse(
+                    f"{image.name} is in a folder {(inner or [name])[0]} inside {level.prefix}"
+                    f"{name}: a test image, or one of the class?"
+                )
+
+
+def _refuse_mostly_loose(level: _Level) -> None:
+    """Refuse folders beside which there are more images than in them: hardly classes."""
+    inside = sum(map(len, level.groups.values()))
+    if len(level.loose) > inside:
+        _refuse(
+            f"{len(level.loose):,} images lie outside the folders {some(level.groups)} and "
+            f"{inside:,} inside: classes, or a pool without labels?"
         )
 
 
