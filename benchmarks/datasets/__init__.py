@@ -18,9 +18,9 @@ from benchmarks.datasets.digits import Digits
 from benchmarks.datasets.folder import Folder
 from benchmarks.datasets.products import Products
 from benchmarks.datasets.stl10 import Stl10
-from benchmarks.errors import unknown_name
+from benchmarks.errors import UsageProblem, unknown_name
 
-__all__ = ["Dataset", "ImageData", "Split", "default_root", "fetch", "get", "names"]
+__all__ = ["Dataset", "ImageData", "Split", "default_root", "fetch", "get", "names", "root_of"]
 
 _DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
@@ -63,3 +63,14 @@ def fetch(name: str, root: Path, report: Report = silent) -> None:
     dataset = get(name)
     with readable(name, root):
         dataset.fetch(root, report)
+
+
+def root_of(name: str, given: Path | None) -> Path:
+    """Return the folder below which a data set is read: the one that is given, else the default.
+
+    Raises:
+        UsageProblem: none is given for the user's own images.
+    """
+    if given is None and name == Folder.name:
+        raise UsageProblem("data set folder: expected --data DIR, a folder of images; none given")
+    return given or default_root()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -159,12 +160,14 @@ def chosen_side(median: float) -> int:
 def _short_sides(paths: Sequence[Path]) -> list[int]:
     """Return the shorter of height and width, in pixels, of some of the images that have one."""
     sides = []
-    for path in paths[:: -(-len(paths) // MEASURED)]:
-        try:
-            with Image.open(path) as image:  # reads the header alone
-                sides.append(min(image.size))
-        except Exception:  # decoders of damaged files raise almost any type
-            continue
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # decoding will warn
+        for path in paths[:: -(-len(paths) // MEASURED) or 1]:
+            try:
+                with Image.open(path) as image:  # reads the header alone
+                    sides.append(min(image.size))
+            except Exception:  # decoders of damaged files raise almost any type
+                continue
     return sides
 
 

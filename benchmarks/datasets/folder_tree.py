@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.datasets.photos import some
 from benchmarks.errors import DataProblem
 
 SUFFIXES = frozenset(
@@ -260,7 +259,7 @@ def summary(left_out: Sequence[LeftOut]) -> str:
     example: dict[str, str] = {}
     for name, reason in left_out:
         example.setdefault(reason, name)
-    return "; ".join(
-        f"{count:,} {reason} ({'' if count == 1 else 'such as '}{some([example[reason]])})"
+    return ", ".join(
+        f"{count:,} ({reason}{': ' if count == 1 else ', such as '}{example[reason]})"
         for reason, count in counted(left_out).items()
     )
