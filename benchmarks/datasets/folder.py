@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from benchmarks.datasets.base import (
     silent,
 )
 from benchmarks.datasets.folder_labels import listed, read_rows
-from benchmarks.datasets.folder_layout import Entry, Layout, no_images, understand
+from benchmarks.datasets.folder_layout import NOT_SCORED, Entry, Layout, no_images, understand
 from benchmarks.datasets.folder_tree import (
     SUFFIXES,
     LeftOut,
@@ -81,22 +81,19 @@ class Folder(Dataset):
         side, sizes = wanted.image_size, _short_sides([entry.path for entry in files])
         if not wanted.size_given and sizes:
             side = chosen_side(float(np.median(sizes)))
-        sound = [entry for entry in files if entry.path not in tree.flaws]
-        pixels, reasons = _decode_all([entry.path for entry in sound], side)
-        failed = [LeftOut(f.name, r) for f, r in zip(sound, reasons, strict=True) if r]
-        failed += [LeftOut(f.name, tree.flaws[f.path]) for f in files if f.path in tree.flaws]
-        usable = [entry for entry, reason in zip(sound, reasons, strict=True) if not reason]
-        lost = unusable_note(failed, len(usable))
+        pixels, usable, failed = _decoded(files, side, tree.flaws)
         left_out = [*tree.left_out, *layout.left_out, *map(_by_kind, failed)]
         place = {entry: number for number, entry in enumerate(usable)}
         train, bank, test = (
             [entry for entry in part if entry in place]
             for part in (layout.train, layout.bank, layout.test)
         )
+        lost = unusable_note(failed, len(usable))
         if not train:
             raise DataProblem(f"No usable training image in {text(root)}: {'; '.join(lost)}")
-        if not (bank or all_labelled(train)):
-            test = []  # nothing votes for them
+        if not (bank or all_labelled(train)):  # nothing votes for the test images
+            left_out += [LeftOut(entry.name, NOT_SCORED) for entry in test]
+            test = []
         classes = tuple(sorted({entry.label for entry in usable if entry.label is not None}))
 
         def split(part: Sequence[Entry]) -> Split:
@@ -169,6 +166,18 @@ def _short_sides(paths: Sequence[Path]) -> list[int]:
             except Exception:  # decoders of damaged files raise almost any type
                 continue
     return sides
+
+
+def _decoded(
+    files: Sequence[Entry], side: int, flaws: Mapping[Path, str]
+) -> tuple[NDArray[np.uint8], list[Entry], list[LeftOut]]:
+    """Return the (n, side, side, 3) images, the n files they are of, and the other files."""
+    sound = [entry for entry in files if entry.path not in flaws]
+    pixels, reasons = _decode_all([entry.path for entry in sound], side)
+    failed = [LeftOut(f.name, reason) for f, reason in zip(sound, reasons, strict=True) if reason]
+    failed += [LeftOut(f.name, flaws[f.path]) for f in files if f.path in flaws]
+    usable = [entry for entry, reason in zip(sound, reasons, strict=True) if not reason]
+    return pixels, usable, failed
 
 
 def _decode_all(paths: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], list[str | None]]:

@@ -71,6 +71,9 @@ def small_folder(bank: Sequence[Entry], test: Sequence[Entry], unseen: bool) -> 
             "has two or more"
         ]
     words = []
+    voting = {entry.label for entry in bank}
+    if len(voting) == 1:
+        words.append(f"all images that vote are of one class ({bank[0].label}). Add other classes")
     if unseen:
         words.append(
             "no test class is trained on: test images are retrieved from among themselves (R@K)"
@@ -79,6 +82,10 @@ def small_folder(bank: Sequence[Entry], test: Sequence[Entry], unseen: bool) -> 
         words.append("a single test image: it is right or wrong, 0 or 100 %. Add test images")
     elif len({entry.label for entry in test}) == 1:
         words.append(f"all test images are of one class ({test[0].label}). Add other classes")
+    elif max(Counter(entry.label for entry in test).values()) == 1:
+        words.append(
+            "each test class has a single image: nothing to retrieve or to cluster. Add test images"
+        )
     times = Counter(entry.label for entry in (*bank, *test))
     alone = sorted(str(label) for label, count in times.items() if count == 1)
     if alone:

@@ -430,7 +430,16 @@ def test_folders_too_small_to_tell_say_so(tmp_path):
     picture(tmp_path / "bee/3.png")
     for number in (4, 5, 6, 7):
         picture(tmp_path / "bee" / f"{number}.png")
+    assert "each test class" not in " ".join(load(tmp_path).understood)
     assert "all test images are of one class (bee)" in " ".join(load(tmp_path).understood)
+
+
+def test_test_classes_of_a_single_image_are_said(tmp_path):
+    for name in ("ape", "bee"):
+        for number in range(3):
+            picture(tmp_path / name / f"{number}.png")
+    words = " ".join(load(tmp_path).understood[2:])
+    assert "each test class has a single image" in words
 
 
 def test_a_refusal_names_the_folder_and_what_was_left_out(tmp_path):
@@ -438,3 +447,22 @@ def test_a_refusal_names_the_folder_and_what_was_left_out(tmp_path):
     (tmp_path / "train").mkdir()
     with pytest.raises(DataProblem, match=r"no folder train.*folder without an image: train/"):
         load(tmp_path)
+
+
+def test_test_images_for_which_nothing_votes_are_left_out_and_counted(tmp_path):
+    picture(tmp_path / "train/1.png")
+    for name in ("ape", "bee"):
+        picture(tmp_path / "test" / name / "1.png")
+        (tmp_path / "test" / name / "0.png").write_bytes(b"?")
+    data = load(tmp_path)
+    assert (data.test, data.bank) == (None, None)
+    assert data.left_out == {"cannot be read": 2, "test image without a label": 2}
+
+
+def test_a_class_of_which_nothing_can_be_read_is_said(tmp_path):
+    for number in range(6):
+        picture(tmp_path / "ape" / f"{number}.png")
+        path = tmp_path / "bee" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"?")
+    assert "all images that vote are of one class (ape)" in " ".join(load(tmp_path).understood)
