@@ -196,6 +196,12 @@ class ImageData:
         return (*self.understood, *self.notes)
 
 
+def with_copies_noted(data: ImageData) -> ImageData:
+    """Return the data with notes of images that are copies of others, see `duplicates`."""
+    bank, test = (part.images if part else None for part in (data.bank, data.test))
+    return replace(data, notes=data.notes + duplicate_notes(data.train.images, bank, test))
+
+
 class Wanted(NamedTuple):
     """What is asked of a reader, with nothing left open."""
 
@@ -256,10 +262,7 @@ class Dataset(ABC):
             )
         side, part = self._side(image_size), self.training_split(split)
         with readable(self.name, root):
-            data = self.read(root, Wanted(side, part, partial, image_size is not None))
-            bank, test = (part.images if part else None for part in (data.bank, data.test))
-            notes = data.notes + duplicate_notes(data.train.images, bank, test)
-            return replace(data, notes=notes)
+            return self.read(root, Wanted(side, part, partial, image_size is not None))
 
     @abstractmethod
     def read(self, root: Path, wanted: Wanted) -> ImageData:

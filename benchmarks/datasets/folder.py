@@ -21,6 +21,7 @@ from benchmarks.datasets.base import (
     Wanted,
     channel_statistics,
     silent,
+    with_copies_noted,
 )
 from benchmarks.datasets.folder_labels import listed, read_rows
 from benchmarks.datasets.folder_layout import NOT_SCORED, Entry, Layout, no_images, understand
@@ -123,7 +124,7 @@ class Folder(Dataset):
 
     def fetch(self, root: Path, report: Report = silent) -> None:
         """Verify that the folder can be read: there is nothing to download."""
-        for line in self.load(root).told:
+        for line in with_copies_noted(self.load(root)).told:
             report(line)
 
 

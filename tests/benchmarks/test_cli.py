@@ -289,6 +289,16 @@ def test_a_run_is_reused_wherever_its_folder_lies_and_whatever_lies_beside(bench
     bench("report")
 
 
+def test_test_images_that_are_trained_on_are_told_and_recorded(bench, tmp_path):
+    write_pictures(tmp_path / "pics", "train/a", "train/b", "test/a", "test/b")
+    whole = (tmp_path / "pics/train/a/0.png").read_bytes()
+    (tmp_path / "pics/test/a/0.png").write_bytes(whole)
+    output = bench("run", "--methods", "random-cnn", "--data", "pics", *FEW).output
+    assert "1 of 12 test images are copies of training images" in output
+    (record,) = records_below(tmp_path / "results")
+    assert record["dataset"]["notes"][0].startswith("1 of 12 test images are copies")
+
+
 def test_results_inside_the_folder_are_no_images(bench, tmp_path):
     write_pictures(tmp_path, "train", "test")
     words = ("run", "--methods", "random-cnn", *FEW, "--data", ".", "--dataset", "folder")
