@@ -62,7 +62,10 @@ def main() -> None:
 
 @main.command()
 @click.option("--methods", default="all", show_default=True, help="Names joined by commas, or all.")
-@click.option("--dataset", help="See `bench list datasets`. [default: the table's, else digits]")
+@click.option(
+    "--dataset",
+    help="See `bench list datasets`. [default: the table's, else folder with --data, else digits]",
+)
 @click.option("--recipe", help="Name or YAML file. [default: digits for the digits, else paper]")
 @click.option("--table", "tables", multiple=True, metavar="N[,N]",
               help="Run what these tables of the paper need, and no more. Repeatable.")  # fmt: skip
@@ -181,8 +184,7 @@ def report(results: Path, formats: str) -> None:
 @_reports_problems
 def data(name: str, data: Path | None) -> None:
     """Download a data set (mirrors, resumed, digest checked) and verify it."""
-    root = data or datasets.default_root()
-    datasets.get(name).fetch(root, click.echo)
+    datasets.fetch(name, datasets.root_of(name, data), click.echo)
 
 
 @main.command()

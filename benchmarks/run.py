@@ -284,7 +284,7 @@ def _make_record(
             changed=dict(run.changed),
             uses_labels=run.method.uses_labels,
         ),
-        dataset=records.DatasetFacts(**run.data.facts()),
+        dataset=records.DatasetFacts(**run.data.facts(), **run.data.reading()),
         recipe=asdict_recipe(run.recipe),
         recipe_changed=dict(run.recipe_changed),
         seed=run.seed,

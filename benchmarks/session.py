@@ -25,7 +25,7 @@ class Request:
 
     methods: Sequence[str] = ("all",)
     dataset: str | None = None
-    """None: the tables', else the embedded digits."""
+    """None: the tables', else the folder of images that `data` gives, else the digits."""
     recipe: RecipeFile | None = None
     """None: the tables', else the data set's own default."""
     tables: Sequence[int] = ()
@@ -68,10 +68,12 @@ def run_request(request: Request) -> Outcome:
     if device.type == "cpu":
         keep_freed_memory()
     precision = choose_precision(request.precision, device)
-    load = partial(dataset.load, _data_root(dataset, request.data), partial=request.partial)
+    load = partial(
+        dataset.load, datasets.root_of(dataset.name, request.data), partial=request.partial
+    )
     runs = make_plan(choices, load, recipe, request.seeds, settings, precision, request.weights)
     with make_progress(len(runs)) as progress:
-        for note in dict.fromkeys(note for run in runs for note in run.data.notes):
+        for note in dict.fromkeys(note for run in runs for note in run.data.told):
             progress.note(note)
         place = Workplace(request.results, device, progress, deadline, request.compiled)
         return carry_out_all(runs, place)
@@ -80,7 +82,8 @@ def run_request(request: Request) -> Outcome:
 def _images_and_recipe(request: Request) -> tuple[Dataset, Recipe]:
     """Return what the request names, or what its tables or data set have by default."""
     if not request.tables:
-        dataset = datasets.get(request.dataset or "digits")
+        own = "digits" if request.data is None else "folder"
+        dataset = datasets.get(request.dataset or own)
         default = dataset.default_recipe
     else:
         table = _first_table(request.tables)
@@ -104,12 +107,6 @@ def _first_table(numbers: Sequence[int]) -> tables.Table:
                 "commands"
             )
     return first
-
-
-def _data_root(dataset: Dataset, given: Path | None) -> Path:
-    if given is None and dataset.name == "folder":
-        raise UsageProblem("data set folder: expected --data DIR, a folder of images; none given")
-    return given or datasets.default_root()
 
 
 def load_plugins(files: Sequence[Path]) -> None:

@@ -140,3 +140,15 @@ def test_schema_refuses_unknown_fields(tmp_path):
     (folder / records.RECORD).write_text(json.dumps(content))
     with pytest.raises(records.DamagedRecord, match="accuracy"):
         records.read_record(folder)
+
+
+def test_how_images_were_read_does_not_tell_them_apart():
+    facts = {"name": "folder", "digest": "ab", "train_images": 5, "test_images": 2, "classes": 2,
+             "image_size": 32, "labelled": True}  # fmt: skip
+    plain = records.DatasetFacts(**facts)
+    told = records.DatasetFacts(
+        **facts, understood=("x",), notes=("y",), left_out={"empty": 1}, path="/a"
+    )
+    assert plain != told
+    assert plain.identity() == told.identity()
+    assert records.DatasetFacts(**facts | {"digest": "cd"}).identity() != plain.identity()
