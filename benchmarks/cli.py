@@ -62,7 +62,9 @@ def main() -> None:
 @click.option("--methods", type=Words(), default="all", show_default=True,
               help="Names joined by commas, or all.")  # fmt: skip
 @click.option(
-    "--dataset", type=Word(), help="See `bench list datasets`. [default: the table's, else digits]"
+    "--dataset",
+    type=Word(),
+    help="See `bench list datasets`. [default: the table's, else folder with --data, else digits]",
 )
 @click.option("--recipe", type=Word(),
               help="Name or YAML file. [default: digits for the digits, else paper]")  # fmt: skip
@@ -159,8 +161,7 @@ def data(name: str, data: Path | None) -> None:
     with starting():
         from benchmarks import datasets
 
-    dataset = datasets.get(name)
-    dataset.fetch(datasets.root_of(dataset, data), click.echo)
+    datasets.fetch(name, datasets.root_of(name, data), click.echo)
 
 
 @main.command()

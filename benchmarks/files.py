@@ -115,6 +115,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def cannot_write(target: Path, error: OSError) -> BenchError:
+    """Return the error for a file or folder that cannot be written, with the next step."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return BenchError(
             f"disk full while writing {target}: {error.strerror}; free some space and give the "

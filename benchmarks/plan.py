@@ -17,7 +17,7 @@ from benchmarks.attributes import attributes
 from benchmarks.backbones import BACKBONES
 from benchmarks.backbones.weights import WeightsFile
 from benchmarks.code_changes import changed_since
-from benchmarks.datasets.base import ImageData
+from benchmarks.datasets.base import ImageData, with_copies_noted
 from benchmarks.errors import (
     BenchError,
     MethodProblem,
@@ -142,9 +142,10 @@ def make_plan(
         data = read(image_size, split)
         attributes(data.name, data.classes)  # unknown classes are told now, not after training
         try:
-            return replace(data, train=subset(data.train, train_images))
+            data = replace(data, train=subset(data.train, train_images))
         except ValueError as error:
             raise UsageProblem(f"recipe {recipe.name}: {error}") from error
+        return with_copies_noted(data)
 
     def run_of(choice: Choice) -> Run:
         recipe_changed = {**settings.get(RECIPE, {}), **choice.recipe}

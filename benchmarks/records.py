@@ -91,6 +91,18 @@ class DatasetFacts(_Part):
     """Whether no class of the test images is in the training set."""
     partial: bool = False
     """Whether the data set was not there as a whole."""
+    understood: tuple[str, ...] = ()
+    """How files were read whose layout no data set prescribes."""
+    notes: tuple[str, ...] = ()
+    """What else was said of the images before training."""
+    left_out: dict[str, int] = Field(default_factory=dict)
+    """How many files were not used, by reason."""
+    path: str = ""
+    """The user's own folder that was read; it may have moved since."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells images apart: all but how and where they were read."""
+        return self.model_dump(exclude={"understood", "notes", "left_out", "path"})
 
 
 class Final(_Part):
@@ -180,10 +192,13 @@ class RunRecord(_Part):
         """What the last epoch reached, in words."""
         metric = tables.headline(self.dataset.unseen)
         value = self.final.value(metric.figure)
-        if value is None:
-            reason = self.undefined.get(metric.figure)
-            return f"{metric.published} undefined: {reason}" if reason else "no labels"
-        return f"{metric.published} {value:.1f}"
+        if value is not None:
+            return f"{metric.published} {value:.1f}"
+        if reason := self.undefined.get(metric.figure):
+            return f"{metric.published} undefined: {reason}"
+        if not self.dataset.labelled:
+            return "no labels"
+        return f"{metric.published} not measured" if self.dataset.test_images else "no test images"
 
     @property
     def folder(self) -> str:

@@ -379,7 +379,7 @@ def _make_record(
             uses_labels=run.method.uses_labels,
             **code_facts(run.method),
         ),
-        dataset=records.DatasetFacts(**run.data.facts()),
+        dataset=records.DatasetFacts(**run.data.facts(), **run.data.reading()),
         recipe=asdict_recipe(run.recipe),
         recipe_changed=dict(run.recipe_changed),
         seed=run.seed,

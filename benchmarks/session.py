@@ -26,7 +26,7 @@ class Request:
 
     methods: Sequence[str] = ("all",)
     dataset: str | None = None
-    """None: the tables', else the embedded digits."""
+    """None: the tables', else the folder of images that `data` gives, else the digits."""
     recipe: RecipeFile | None = None
     """None: the tables', else the data set's own default."""
     tables: Sequence[int] = ()
@@ -78,7 +78,9 @@ def run_request(request: Request) -> Outcome:
     if device.type == "cpu":
         keep_freed_memory()
     precision = choose_precision(request.precision, device)
-    load = partial(dataset.load, _data_root(dataset, request.data), partial=request.partial)
+    load = partial(
+        dataset.load, datasets.root_of(dataset.name, request.data), partial=request.partial
+    )
     runs = make_plan(
         choices, load, recipe, request.seeds, settings, precision, request.weights, failed
     )
@@ -97,7 +99,8 @@ def run_request(request: Request) -> Outcome:
 def _images_and_recipe(request: Request) -> tuple[Dataset, Recipe]:
     """Return what the request names, or what its tables or data set have by default."""
     if not request.tables:
-        dataset = datasets.get("digits" if request.dataset is None else request.dataset)
+        own = "digits" if request.data is None else "folder"
+        dataset = datasets.get(own if request.dataset is None else request.dataset)
         default = dataset.default_recipe
     else:
         table = _first_table(request.tables)
@@ -123,15 +126,9 @@ def _first_table(numbers: Sequence[int]) -> tables.Table:
     return first
 
 
-def _data_root(dataset: Dataset, given: Path | None) -> Path:
-    if given is None and dataset.name == "folder":
-        raise UsageProblem("data set folder: expected --data DIR, a folder of images; none given")
-    return datasets.root_of(dataset, given)
-
-
 def _notes(runs: Sequence[Run], methods: Sequence[str], failed: Mapping[str, str]) -> Iterator[str]:
     """Yield what is to be said before any run starts."""
-    yield from dict.fromkeys(note for run in runs for note in (*run.data.notes, *run.notes))
+    yield from dict.fromkeys(note for run in runs for note in (*run.data.told, *run.notes))
     for name, reason in failed.items():
         yield f"failed: {name}: {reason}"
     if not methods or ALL in methods:

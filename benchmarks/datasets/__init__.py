@@ -1,6 +1,17 @@
 """Data sets by name: each one is a few facts and a reader that returns uint8 arrays."""
 
-from benchmarks.datasets.base import Dataset, ImageData, Split, default_root, root_of
+from pathlib import Path
+
+from benchmarks.datasets import base
+from benchmarks.datasets.base import (
+    Dataset,
+    ImageData,
+    Report,
+    Split,
+    default_root,
+    readable,
+    silent,
+)
 from benchmarks.datasets.cars196 import Cars196
 from benchmarks.datasets.cifar import Cifar10, Cifar100
 from benchmarks.datasets.cub200 import Cub200
@@ -8,9 +19,9 @@ from benchmarks.datasets.digits import Digits
 from benchmarks.datasets.folder import Folder
 from benchmarks.datasets.products import Products
 from benchmarks.datasets.stl10 import Stl10
-from benchmarks.errors import unknown_name
+from benchmarks.errors import UsageProblem, unknown_name
 
-__all__ = ["Dataset", "ImageData", "Split", "default_root", "get", "names", "root_of"]
+__all__ = ["Dataset", "ImageData", "Split", "default_root", "fetch", "get", "names", "root_of"]
 
 _DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
@@ -41,3 +52,26 @@ def get(name: str) -> Dataset:
     if name not in _DATASETS:
         raise unknown_name("data set", name, _DATASETS)
     return _DATASETS[name]
+
+
+def fetch(name: str, root: Path, report: Report = silent) -> None:
+    """Download below `root` what is missing of a data set, and verify all of it.
+
+    Raises:
+        UsageProblem: there is no data set of this name.
+        DataProblem: it cannot be had or read, or is damaged and cannot be repaired.
+    """
+    dataset = get(name)
+    with readable(name, root):
+        dataset.fetch(root, report)
+
+
+def root_of(name: str, given: Path | None) -> Path:
+    """Return the folder below which a data set is read: the one that is given, else the default.
+
+    Raises:
+        UsageProblem: none is given for the user's own images.
+    """
+    if given is None and name == Folder.name:
+        raise UsageProblem("data set folder: expected --data DIR, a folder of images; none given")
+    return base.root_of(get(name), given)

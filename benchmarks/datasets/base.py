@@ -2,15 +2,17 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.errors import UsageProblem, unknown_name
+from benchmarks.datasets.duplicates import duplicate_notes
+from benchmarks.errors import DataProblem, UsageProblem, unknown_name
 
 Report = Callable[[str], None]
 """Receives one line of progress at a time."""
@@ -84,6 +86,9 @@ class ImageData:
             are retrieved from among themselves and never classified by the bank.
         partial: whether these are fewer images than the data set officially has.
         recalls: how many neighbours count for recall in the published tables.
+        understood: lines that say how files were read whose layout no data set prescribes.
+        left_out: how many files are not used, by reason.
+        path: the folder that was read, where it is the user's own; else "".
 
     Raises:
         ValueError: the parts do not fit together.
@@ -102,6 +107,9 @@ class ImageData:
     unseen: bool = False
     partial: bool = False
     recalls: tuple[int, ...] = RECALLS
+    understood: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    path: str = ""
 
     def __post_init__(self) -> None:
         parts = [part for part in (self.train, self.bank, self.test) if part is not None]
@@ -170,6 +178,29 @@ class ImageData:
         facts |= {name: True for name in ("unseen", "partial") if getattr(self, name)}
         return facts
 
+    def reading(self) -> dict[str, Any]:
+        """Return what a record keeps of how the images were read, ready for JSON.
+
+        It is no part of a run's key: the digest says which images these are, wherever they lie.
+        """
+        return {
+            "understood": list(self.understood),
+            "notes": list(self.notes),
+            "left_out": dict(self.left_out),
+            "path": self.path,
+        }
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All that is said before training: what was understood, then the notes."""
+        return (*self.understood, *self.notes)
+
+
+def with_copies_noted(data: ImageData) -> ImageData:
+    """Return the data with notes of images that are copies of others, see `duplicates`."""
+    bank, test = (part.images if part else None for part in (data.bank, data.test))
+    return replace(data, notes=data.notes + duplicate_notes(data.train.images, bank, test))
+
 
 class Wanted(NamedTuple):
     """What is asked of a reader, with nothing left open."""
@@ -178,6 +209,9 @@ class Wanted(NamedTuple):
     """Height and width in pixels."""
     split: str
     partial: bool
+    size_given: bool = True
+    """Whether the user asked for `image_size`; else it is the data set's own, and a reader of
+    images without a common size may choose a better one."""
 
 
 class Dataset(ABC):
@@ -228,7 +262,9 @@ class Dataset(ABC):
                 f"Data set {self.name!r} has no partial form. Leave --partial out: it is for "
                 "large data sets of which you have only some classes, such as cub200."
             )
-        return self.read(root, Wanted(self._side(image_size), self.training_split(split), partial))
+        side, part = self._side(image_size), self.training_split(split)
+        with readable(self.name, root):
+            return self.read(root, Wanted(side, part, partial, image_size is not None))
 
     @abstractmethod
     def read(self, root: Path, wanted: Wanted) -> ImageData:
@@ -274,6 +310,19 @@ class Dataset(ABC):
         if side < SMALLEST_SIDE:
             raise UsageProblem(f"Image size: expected at least {SMALLEST_SIDE} pixels, got {side}.")
         return side
+
+
+@contextmanager
+def readable(name: str, root: Path) -> Iterator[None]:
+    """Turn an error of the operating system while data set `name` is read into a DataProblem."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or root
+        raise DataProblem(
+            f"{name}: {place} cannot be read: {error.strerror or error}. Expected a folder that "
+            "you may read; give it with --data DIR."
+        ) from error
 
 
 def default_root() -> Path:

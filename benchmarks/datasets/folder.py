@@ -1,14 +1,13 @@
-"""Any folder of images, labelled by its sub-folders or not at all."""
+"""Any folder of images, labelled by its sub-folders, by a file of labels, or not at all."""
 
-import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from benchmarks.datasets.base import (
     Dataset,
@@ -17,205 +16,198 @@ from benchmarks.datasets.base import (
     Split,
     Wanted,
     silent,
+    with_copies_noted,
 )
 from benchmarks.datasets.decoded import (
+    Decoded,
     content_digest,
     content_notes,
     decode_files,
     training_statistics,
 )
+from benchmarks.datasets.folder_labels import listed, read_rows
+from benchmarks.datasets.folder_layout import NOT_SCORED, Entry, Layout, no_images, understand
+from benchmarks.datasets.folder_tree import (
+    SUFFIXES,
+    LeftOut,
+    Tree,
+    counted,
+    summary,
+    text,
+    walk,
+)
+from benchmarks.datasets.folder_words import (
+    all_labelled,
+    all_unseen,
+    images_line,
+    size_line,
+    small_folder,
+    unseen_note,
+    unusable_note,
+)
 from benchmarks.datasets.photos import some
 from benchmarks.datasets.survey import SourceFile
 from benchmarks.errors import DataProblem
 
-TEST_FOLDERS = ("test", "val")
-TEST_EVERY = 5
-SUFFIXES = frozenset(
-    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
-
-
-class _Entry(NamedTuple):
-    """An image file: its name relative to the root, its path, and its class or None."""
-
-    name: str
-    path: Path
-    label: str | None
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Which files are for training and which for testing, before any is opened."""
-
-    train: list[_Entry]
-    test: list[_Entry]
-    notes: tuple[str, ...]
+SIDES = ((48, 32), (96, 64))
+"""(largest short side of an image, side that is chosen): by the median of the short sides."""
+LARGEST_SIDE = 96
+"""What is chosen for larger images."""
+MEASURED = 200
+"""Images whose headers are read to choose a size."""
 
 
 class Folder(Dataset):
     """A folder of the user's own images.
 
-    Three layouts: DIR/train and DIR/test (or DIR/val), each with a sub-folder per class;
-    DIR/CLASS/..., of which every fifth file of a class, by name, is for testing; and images
-    without class folders, which are trained on but not evaluated.
+    Layouts (in any letter case): DIR/train and DIR/test (or DIR/val), each with a sub-folder per
+    class; DIR/CLASS/..., of which every fifth file of a class, by name, is for testing; images
+    without class folders, which are trained on but not scored; DIR/labels.csv with the columns
+    file, label and, if wanted, split. `folder_layout` tells them apart.
     """
 
     name = "folder"
     image_size = 32
     resized = True
-    description = "your own images: --data DIR with DIR/train and DIR/test, DIR/CLASS/*, or DIR/*"
+    description = "your own images: --data DIR with train/ and test/, CLASS/*, labels.csv or a pool"
 
     def read(self, root: Path, wanted: Wanted) -> ImageData:
         """Decode every image below `root`, which is the folder itself, once into a cache.
 
-        Images become RGB (see `decode`), their short side is resized to `image_size` (32 unless
-        given), and the central square is kept. Files that cannot be used are left out and listed
-        in `notes`.
+        Images become RGB (see `decode`), their short side is resized to `image_size`, and the
+        central square is kept. Without a wanted size it is 32 pixels if the median short side is
+        at most 48, 64 if it is at most 96, else 96. What is not used is counted in `left_out`,
+        and files that cannot be read are named in `notes`.
         """
-        layout = _layout(root)
-        files = layout.train + layout.test
-        sources = [SourceFile(entry.name, entry.path) for entry in files]
-        decoded = decode_files(root, sources, wanted.image_size)
-        pixels, reasons = decoded.images, decoded.flaws
-        usable = [entry for entry, reason in zip(files, reasons, strict=True) if not reason]
-        left_out = [
-            (entry.name, reason) for entry, reason in zip(files, reasons, strict=True) if reason
-        ]
-        train_count = sum(not reason for reason in reasons[: len(layout.train)])
-        if not train_count:
-            raise DataProblem(
-                f"No usable training image in {root}: {_listing(left_out, len(files))}"
-                if left_out
-                else f"No image in {root}. Expected files ending in {', '.join(sorted(SUFFIXES))}; "
-                "give the folder of your images with --data DIR."
-            )
-        train, test = usable[:train_count], usable[train_count:]
+        tree = walk(root)
+        layout = layout_of(root, tree)
+        files = list(dict.fromkeys([*layout.train, *layout.bank, *layout.test]))
+        side, sizes = wanted.image_size, _short_sides([entry.path for entry in files])
+        if not wanted.size_given and sizes:
+            side = chosen_side(float(np.median(sizes)))
+        decoded, usable, failed = _decode(root, files, side, tree.flaws)
+        left_out = [*tree.left_out, *layout.left_out, *map(_by_kind, failed)]
+        place = {entry: number for number, entry in enumerate(usable)}
+        train, bank, test = (
+            [entry for entry in part if entry in place]
+            for part in (layout.train, layout.bank, layout.test)
+        )
+        lost = unusable_note(failed, len(usable))
+        if not train:
+            raise DataProblem(f"No usable training image in {text(root)}: {'; '.join(lost)}")
+        if not (bank or all_labelled(train)):  # nothing votes for the test images
+            left_out += [LeftOut(entry.name, NOT_SCORED) for entry in test]
+            test = []
         classes = tuple(sorted({entry.label for entry in usable if entry.label is not None}))
-        mean, std = training_statistics(root, decoded, range(train_count), pixels[:train_count])
-        listed = [[(entry.name, entry.label) for entry in part] for part in (train, test)]
-        kept = [SourceFile(entry.name, entry.path) for entry in usable]
-        lost = (_listing(left_out, len(files)),) if left_out else ()
+
+        def split(part: Sequence[Entry]) -> Split:
+            index = [place[entry] for entry in part]
+            return Split(_taken(decoded.images, index), _labels(part, classes))
+
+        data = split(train)
+        rows = [place[entry] for entry in train]
+        parts = [[(f.name, f.label) for f in part] for part in (train, test, bank) if part]
+        sources = [SourceFile(entry.name, entry.path) for entry in usable]
+        unseen = all_unseen(bank or train, test)
         return ImageData(
             self.name,
-            Split(pixels[:train_count], _labels(train, classes)),
-            Split(pixels[train_count:], _labels(test, classes)) if test else None,
+            data,
+            split(test) if test else None,
             classes,
-            mean,
-            std,
-            content_digest(wanted.image_size, [list(classes), *listed], decoded),
-            lost
-            + layout.notes
-            + _unseen(train, test)
-            + content_notes(kept, decoded.usable, decoded.levels),
+            *training_statistics(root, decoded, rows, data.images),
+            content_digest(side, [classes, bool(test), bool(bank), *parts], decoded),
+            (
+                *lost,
+                *layout.notes,
+                *(() if unseen else unseen_note(bank or train, test)),
+                *content_notes(sources, decoded.usable, decoded.levels),
+            ),
+            bank=split(bank) if bank else None,
+            unseen=unseen,
+            understood=(
+                images_line(root, (train, bank, test), classes, layout.how),
+                size_line(side, sizes, wanted.size_given, left_out),
+                *small_folder(bank or train, test, unseen),
+            ),
+            left_out=counted(left_out),
+            path=text(root.absolute()),
         )
 
     def fetch(self, root: Path, report: Report = silent) -> None:
         """Verify that the folder can be read: there is nothing to download."""
-        data = self.load(root)
-        for note in data.notes:
-            report(note)
-        facts = data.facts()
-        report(
-            f"{root}: {facts['train_images']:,} training and {facts['test_images']:,} test images, "
-            f"{facts['classes']} classes"
-        )
+        for line in with_copies_noted(self.load(root)).told:
+            report(line)
 
 
-def _layout(root: Path) -> _Layout:
-    """Recognise the layout of `root`."""
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
-        raise DataProblem(
-            f"{root}: expected a folder of images, found {found}. Give it with --data DIR."
-        )
-    folders = _subfolders(root)
-    train = root / "train"
-    others = folders - {"train", *TEST_FOLDERS}
-    # A class may be called "train" too: then it holds no folders and has other classes beside it.
-    has_train = "train" in folders and bool(not others or _subfolders(train))
-    labelled, loose = _scan(train if has_train else root, root)
-    notes = _loose_note(labelled, loose)
-    if len({entry.label for entry in labelled}) < 2:
-        if labelled:
-            notes = (f"one class only ({labelled[0].label}), so treated as unlabelled",)
-        unlabelled = sorted(entry._replace(label=None) for entry in labelled + loose)
-        return _Layout(unlabelled, [], notes)
-    for name in TEST_FOLDERS if has_train else ():
-        test, loose = _scan(root / name, root) if name in folders else ([], [])
-        if test:
-            return _Layout(labelled, test, notes + _loose_note(test, loose))
-    place: Counter[str | None] = Counter()
-    parts: tuple[list[_Entry], list[_Entry]] = [], []
-    for entry in labelled:
-        # The second of every five, so that a class of two images has one to test.
-        parts[place[entry.label] % TEST_EVERY == 1].append(entry)
-        place[entry.label] += 1
-    return _Layout(*parts, notes)
+def layout_of(root: Path, tree: Tree) -> Layout:
+    """Return how a folder is meant: as its file of labels states, else by its folders' names.
 
-
-def _scan(folder: Path, root: Path) -> tuple[list[_Entry], list[_Entry]]:
-    """Return the images in class folders of `folder`, and those outside, both sorted by name."""
-    labelled: list[_Entry] = []
-    loose: list[_Entry] = []
-    for path in _image_files(folder, set()):
-        label, separator, _ = _text(path.relative_to(folder)).partition("/")
-        entry = _Entry(_text(path.relative_to(root)), path, label if separator else None)
-        (labelled if separator else loose).append(entry)
-    return sorted(labelled), sorted(loose)
-
-
-def _text(path: Path) -> str:
-    """Return the path as valid Unicode, which a file name need not be but a record has to be."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
-
-
-def _subfolders(folder: Path) -> set[str]:
-    """Return the names of the visible folders in `folder`."""
-    return {path.name for path in _visible(folder) if path.is_dir()}
-
-
-def _visible(folder: Path) -> list[Path]:
-    """Return what is not hidden in `folder`, sorted by name."""
+    Raises:
+        DataProblem: it has no image, or can be meant in more than one way.
+    """
+    if not tree.images:
+        raise no_images(text(root), tree, SUFFIXES)
+    if len(tree.labels) > 1:
+        names = some(file.name for file in tree.labels)
+        raise DataProblem(f"{text(root)} has several files of labels: {names}. Keep one of them.")
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise DataProblem(f"{folder} cannot be read: {error.strerror}.") from error
+        if tree.labels:
+            path = tree.labels[0].path
+            return listed(tree, read_rows(path), path)
+        return understand(tree)
+    except DataProblem as problem:
+        lost = f" Left out so far: {summary(tree.left_out)}." if tree.left_out else ""
+        where = "" if tree.labels else f"{text(root)}: "
+        raise DataProblem(f"{where}{problem}{lost}") from None
 
 
-def _image_files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    """Yield the visible image files below `folder`, entering no folder twice."""
-    status = folder.stat()
-    identity = status.st_dev, status.st_ino
-    if identity in seen:  # a loop of links
-        return
-    seen.add(identity)
-    for path in _visible(folder):
-        if path.is_dir():
-            yield from _image_files(path, seen)
-        elif path.suffix.lower() in SUFFIXES and path.is_file():
-            yield path
+def chosen_side(median: float) -> int:
+    """Return the side, in pixels, that images are resized to, by their median short side."""
+    return next((side for largest, side in SIDES if median <= largest), LARGEST_SIDE)
 
 
-def _labels(entries: Sequence[_Entry], classes: Sequence[str]) -> NDArray[np.int64] | None:
-    if not classes:
-        return None
+def _short_sides(paths: Sequence[Path]) -> list[int]:
+    """Return the shorter of height and width, in pixels, of some of the images that have one."""
+    sides = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # decoding will warn
+        for path in paths[:: -(-len(paths) // MEASURED) or 1]:
+            try:
+                with Image.open(path) as image:  # reads the header alone
+                    sides.append(min(image.size))
+            except Exception:  # decoders of damaged files raise almost any type
+                continue
+    return sides
+
+
+def _decode(
+    root: Path, files: Sequence[Entry], side: int, flaws: Mapping[Path, str]
+) -> tuple[Decoded, list[Entry], list[LeftOut]]:
+    """Return the decoded images, the files they are of, and the other files."""
+    sound = [entry for entry in files if entry.path not in flaws]
+    decoded = decode_files(root, [SourceFile(f.name, f.path) for f in sound], side)
+    pairs = list(zip(sound, decoded.flaws, strict=True))
+    failed = [LeftOut(entry.name, flaw) for entry, flaw in pairs if flaw]
+    failed += [LeftOut(f.name, flaws[f.path]) for f in files if f.path in flaws]
+    return decoded, [entry for entry, flaw in pairs if not flaw], failed
+
+
+def _taken(pixels: NDArray[np.uint8], index: Sequence[int]) -> NDArray[np.uint8]:
+    """Return the images at `index`, not copied if they lie side by side."""
+    first, last = index[0], index[-1]
+    if list(index) == list(range(first, last + 1)):
+        return pixels[first : last + 1]
+    return np.ascontiguousarray(pixels[list(index)])
+
+
+def _labels(entries: Sequence[Entry], classes: Sequence[str]) -> NDArray[np.int64] | None:
+    """Return the (n,) labels, or None unless every image has one."""
     number = {name: label for label, name in enumerate(classes)}
-    return np.array([number[entry.label] for entry in entries if entry.label is not None], np.int64)
+    known = [number[entry.label] for entry in entries if entry.label is not None]
+    return np.array(known, np.int64) if len(known) == len(entries) else None
 
 
-def _listing(left_out: Sequence[tuple[str, str]], total: int) -> str:
-    """Say which files are left out and why, naming the first few."""
-    named = [f"{name} ({reason})" for name, reason in left_out]
-    return f"{len(left_out)} of {total} files left out: {some(named)}"
-
-
-def _loose_note(labelled: Sequence[_Entry], loose: Sequence[_Entry]) -> tuple[str, ...]:
-    if not (labelled and loose):
-        return ()
-    return (f"{len(loose)} images outside class folders left out, such as {loose[0].name}",)
-
-
-def _unseen(train: Sequence[_Entry], test: Sequence[_Entry]) -> tuple[str, ...]:
-    """Warn of test classes that no training image can vote for."""
-    unseen = {str(entry.label) for entry in test} - {str(entry.label) for entry in train}
-    return (f"test classes without a training image: {some(sorted(unseen))}",) if unseen else ()
+def _by_kind(failed: LeftOut) -> LeftOut:
+    """Return a file that was not decoded with the kind of its reason: without its own size."""
+    reason = re.sub(r"^\d+x\d+ is ", "", failed.reason)
+    return failed._replace(reason="too large" if reason.startswith("too large:") else reason)

@@ -268,7 +268,7 @@ def _unchanged(facts: _Facts) -> dict[str, Any]:
 
 def _shared(facts: _Facts) -> str:
     """Return what the runs of a comparison have in common."""
-    images = facts.dataset.model_dump()
+    images = facts.dataset.identity()
     if facts.dataset.name in datasets.names() and len(datasets.get(facts.dataset.name).splits) > 1:
         for of_split in ("digest", "train_images", "bank_images", "split"):
             images.pop(of_split)

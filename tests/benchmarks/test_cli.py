@@ -313,3 +313,70 @@ def test_example_plug_in_passes_the_conformance_suite():
     finally:
         sys.path.pop(0)
     check_method(Alignment)
+
+
+def write_pictures(root, *places, count=6):
+    rng = np.random.default_rng(1)
+    for place in places:
+        (root / place).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / place / f"{number}.png")
+
+
+FEW = ("--recipe", "digits", "--set", "recipe.batch_size=4", "--epochs", "1")
+
+
+def test_a_folder_is_told_before_training_and_in_the_record(bench, tmp_path):
+    write_pictures(tmp_path / "pics", "Train/a", "Train/b", "Test/a", "Test/b")
+    (tmp_path / "pics" / "notes.txt").write_text("no image")
+    output = bench("run", "--methods", "random-cnn", "--data", "pics", *FEW).output
+    first, second, *rest = output.splitlines()
+    assert "12 training and 12 test images, 2 classes (a, b)" in first
+    assert "left out: 1 (unknown kind of file: notes.txt)" in second
+    assert rest[-1].startswith("done: random-cnn")
+    (record,) = records_below(tmp_path / "results")
+    assert record["dataset"]["understood"] == [first, second]
+    assert record["dataset"]["left_out"] == {"unknown kind of file": 1}
+    assert record["dataset"]["path"] == str(tmp_path / "pics")
+
+
+def test_a_run_is_reused_wherever_its_folder_lies_and_whatever_lies_beside(bench, tmp_path):
+    write_pictures(tmp_path / "pics", "train/a", "train/b", "test/a", "test/b")
+    words = ("run", "--methods", "random-cnn", *FEW, "--results", "results", "--dataset", "folder")
+    assert "done: random-cnn" in bench(*words, "--data", "pics").output
+    (tmp_path / "pics" / "notes.txt").write_text("no image")
+    (tmp_path / "pics").rename(tmp_path / "moved")
+    assert "reused: random-cnn" in bench(*words, "--data", "moved").output
+    bench("report")
+
+
+def test_test_images_that_are_trained_on_are_told_and_recorded(bench, tmp_path):
+    write_pictures(tmp_path / "pics", "train/a", "train/b", "test/a", "test/b")
+    whole = (tmp_path / "pics/train/a/0.png").read_bytes()
+    (tmp_path / "pics/test/a/0.png").write_bytes(whole)
+    output = bench("run", "--methods", "random-cnn", "--data", "pics", *FEW).output
+    assert "1 of 12 test images are copies of training images" in output
+    (record,) = records_below(tmp_path / "results")
+    assert record["dataset"]["notes"][0].startswith("1 of 12 test images are copies")
+
+
+def test_results_inside_the_folder_are_no_images(bench, tmp_path):
+    write_pictures(tmp_path, "train", "test")
+    words = ("run", "--methods", "random-cnn", *FEW, "--data", ".", "--dataset", "folder")
+    assert "done: random-cnn s0: no labels" in bench(*words).output
+    output = bench(*words).output
+    assert "reused: random-cnn" in output
+    assert "results of this suite: results/" in output
+
+
+def test_labelled_images_without_a_test_image_are_not_called_unlabelled(bench, tmp_path):
+    write_pictures(tmp_path / "pics", *"abcdefgh", count=1)
+    output = bench("run", "--methods", "random-cnn", "--data", "pics", *FEW).output
+    assert "labelled, but there is no test image" in output
+    assert "done: random-cnn s0: no test images" in output
+    assert "no labels" not in output
+
+
+def test_own_images_are_verified_only_where_the_user_says_they_are(bench):
+    assert "--data DIR" in bench("data", "folder", status=2).output

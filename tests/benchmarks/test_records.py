@@ -268,3 +268,15 @@ def test_what_is_undefined_survives_the_file(tmp_path):
     assert record.headline == "no labels"
     undefined = make_record(final={"epoch": 2}, undefined={"knn": "one class"})
     assert undefined.headline == "kNN undefined: one class"
+
+
+def test_how_images_were_read_does_not_tell_them_apart():
+    facts = {"name": "folder", "digest": "ab", "train_images": 5, "test_images": 2, "classes": 2,
+             "image_size": 32, "labelled": True}  # fmt: skip
+    plain = records.DatasetFacts(**facts)
+    told = records.DatasetFacts(
+        **facts, understood=("x",), notes=("y",), left_out={"empty": 1}, path="/a"
+    )
+    assert plain != told
+    assert plain.identity() == told.identity()
+    assert records.DatasetFacts(**facts | {"digest": "cd"}).identity() != plain.identity()

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import v2
 
+from benchmarks.datasets.base import with_copies_noted
 from benchmarks.datasets.folder import Folder
 from benchmarks.errors import DataProblem, UsageProblem
 
@@ -308,7 +309,161 @@ def test_fetch_reports_what_is_there(classes):
     (classes / "ape" / "bad.png").write_bytes(b"?")
     lines = []
     Folder().fetch(classes, lines.append)
-    assert lines == [
-        "1 of 21 files left out: ape/bad.png (cannot be read)",
-        f"{classes}: 15 training and 5 test images, 4 classes",
-    ]
+    assert lines[0].startswith(f"{classes}: 15 training and 5 test images, 4 classes")
+    assert "1 of 21 files left out: ape/bad.png (cannot be read)" in lines
+
+
+def test_what_was_understood_is_said_in_two_lines(classes):
+    (classes / "ape" / "03.png").write_bytes(b"")
+    (classes / "ape" / "notes.txt").write_text("no image")
+    (classes / "gone.png").symlink_to(classes / "nowhere")
+    (classes / "empty").mkdir()
+    data = load(classes)
+    images, size, *_ = data.understood
+    assert "14 training and 5 test images, 4 classes (ape, bee, cat, dog)" in images
+    assert "every fifth image of a class" in images
+    assert "32 x 32" in size
+    assert "median 36" in size
+    assert data.left_out == {
+        "empty": 1,
+        "unknown kind of file": 1,
+        "link to nothing": 1,
+        "folder without an image": 1,
+    }
+    assert all(reason in size for reason in data.left_out)
+    assert data.path == str(classes)
+
+
+def test_an_unusable_file_does_not_move_the_split(classes):
+    before = {str(label): image for label, image in enumerate(load(classes).test.images)}
+    (classes / "ape" / "00.png").write_bytes(b"")
+    after = load(classes)
+    assert len(after.test) == len(before)
+    np.testing.assert_array_equal(after.test.images[0], before["0"])
+
+
+@pytest.mark.parametrize(
+    ("shorter", "side"), [(20, 32), (48, 32), (49, 64), (96, 64), (97, 96), (300, 96)]
+)
+def test_the_size_is_chosen_from_the_images_and_said(tmp_path, shorter, side):
+    for number in range(3):
+        picture(tmp_path / f"{number}.png", shorter + 10 * number, shorter)
+    (tmp_path / "bad.png").write_bytes(b"?")
+    data = load(tmp_path)
+    assert data.image_size == side
+    assert f"images become {side} x {side} pixels" in data.understood[1]
+    assert "recipe.image_size" in data.understood[1]
+    assert load(tmp_path, 40).image_size == 40
+
+
+def test_a_pool_is_trained_on_and_test_folders_are_scored_from_their_own_half(tmp_path):
+    for number in range(6):
+        picture(tmp_path / "train" / f"{number}.png")
+        for name in ("ape", "bee"):
+            picture(tmp_path / "Test" / name / f"{number}.png")
+    data = load(tmp_path)
+    assert (len(data.train), data.train.labels) == (6, None)
+    assert (
+        np.bincount(data.bank.labels).tolist() == np.bincount(data.test.labels).tolist() == [3, 3]
+    )
+    assert data.labelled
+    np.testing.assert_array_equal(data.test.images[0], expected_pixels(tmp_path / "Test/ape/1.png"))
+    np.testing.assert_array_equal(data.bank.images[0], expected_pixels(tmp_path / "Test/ape/0.png"))
+
+
+def test_test_classes_that_are_all_new_are_retrieved_from_among_themselves(tmp_path):
+    for place in ("train/ape", "train/bee", "test/cat", "test/dog"):
+        for number in range(3):
+            picture(tmp_path / place / f"{number}.png")
+    data = load(tmp_path)
+    assert data.unseen
+    assert any("no test class is trained on" in line for line in data.understood)
+
+
+def test_labels_come_from_a_file(tmp_path):
+    for number in range(6):
+        picture(tmp_path / f"{number}.png")
+    rows = [f"{n}.png,{'ab'[n % 2]},{'test' if n > 3 else 'train'}" for n in (5, 1, 2, 3, 4)]
+    (tmp_path / "Labels.csv").write_text("\n".join(["File,Label,Split", *rows]))
+    data = load(tmp_path)
+    assert data.classes == ("a", "b")
+    assert data.train.labels.tolist() == [1, 0, 1]
+    assert data.test.labels.tolist() == [0, 1]
+    np.testing.assert_array_equal(data.test.images[1], expected_pixels(tmp_path / "5.png"))
+    assert data.left_out == {"image not listed in labels.csv": 1}
+    (tmp_path / "labels.CSV").write_text("file,label\n")
+    with pytest.raises(DataProblem, match="several files of labels"):
+        load(tmp_path)
+
+
+def test_images_without_a_label_are_trained_on_beside_labelled_ones(tmp_path):
+    for number in range(6):
+        picture(tmp_path / f"{number}.png")
+    rows = ["0.png,a", "1.png,a", "2.png,b", "3.png,b", "4.png,", "5.png,"]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    data = load(tmp_path)
+    assert (len(data.train), data.train.labels) == (4, None)
+    assert data.bank.labels.tolist() == data.test.labels.tolist() == [0, 1]
+    np.testing.assert_array_equal(data.bank.images[1], expected_pixels(tmp_path / "2.png"))
+
+
+def test_copies_of_training_images_in_the_test_folder_are_said(tmp_path):
+    for name in ("ape", "bee"):
+        for number in range(3):
+            picture(tmp_path / "train" / name / f"{number}.png")
+        picture(tmp_path / "test" / name / "0.png")
+    whole = (tmp_path / "train/ape/1.png").read_bytes()
+    (tmp_path / "test/ape/0.png").write_bytes(whole)
+    (tmp_path / "train/bee/copy.png").write_bytes(whole)
+    notes = " ".join(with_copies_noted(load(tmp_path)).notes)
+    assert "1 of 2 test images are copies of training images" in notes
+    assert "1 of 7 training images are copies of another one" in notes
+
+
+def test_folders_too_small_to_tell_say_so(tmp_path):
+    picture(tmp_path / "ape/1.png")
+    picture(tmp_path / "bee/1.png")
+    assert "labelled, but there is no test image" in load(tmp_path).understood[2]
+    picture(tmp_path / "bee/2.png")
+    words = " ".join(load(tmp_path).understood[2:])
+    assert "a single test image" in words
+    assert "1 class with a single image (ape)" in words
+    picture(tmp_path / "bee/3.png")
+    for number in (4, 5, 6, 7):
+        picture(tmp_path / "bee" / f"{number}.png")
+    assert "each test class" not in " ".join(load(tmp_path).understood)
+    assert "all test images are of one class (bee)" in " ".join(load(tmp_path).understood)
+
+
+def test_test_classes_of_a_single_image_are_said(tmp_path):
+    for name in ("ape", "bee"):
+        for number in range(3):
+            picture(tmp_path / name / f"{number}.png")
+    words = " ".join(load(tmp_path).understood[2:])
+    assert "each test class has a single image" in words
+
+
+def test_a_refusal_names_the_folder_and_what_was_left_out(tmp_path):
+    picture(tmp_path / "test/ape/1.png")
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataProblem, match=r"no folder train.*folder without an image: train/"):
+        load(tmp_path)
+
+
+def test_test_images_for_which_nothing_votes_are_left_out_and_counted(tmp_path):
+    picture(tmp_path / "train/1.png")
+    for name in ("ape", "bee"):
+        picture(tmp_path / "test" / name / "1.png")
+        (tmp_path / "test" / name / "0.png").write_bytes(b"?")
+    data = load(tmp_path)
+    assert (data.test, data.bank) == (None, None)
+    assert data.left_out == {"cannot be read": 2, "test image without a label": 2}
+
+
+def test_a_class_of_which_nothing_can_be_read_is_said(tmp_path):
+    for number in range(6):
+        picture(tmp_path / "ape" / f"{number}.png")
+        path = tmp_path / "bee" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"?")
+    assert "all images that vote are of one class (ape)" in " ".join(load(tmp_path).understood)
