@@ -32,6 +32,7 @@ from benchmarks.datasets.folder_tree import (
     LeftOut,
     Tree,
     counted,
+    place,
     summary,
     text,
     walk,
@@ -87,25 +88,25 @@ class Folder(Dataset):
             side = chosen_side(float(np.median(sizes)))
         decoded, usable, failed = _decode(root, files, side, tree.flaws)
         left_out = [*tree.left_out, *layout.left_out, *map(_by_kind, failed)]
-        place = {entry: number for number, entry in enumerate(usable)}
+        position = {entry: number for number, entry in enumerate(usable)}
         train, bank, test = (
-            [entry for entry in part if entry in place]
+            [entry for entry in part if entry in position]
             for part in (layout.train, layout.bank, layout.test)
         )
         lost = unusable_note(failed, len(usable))
         if not train:
-            raise DataProblem(f"No usable training image in {text(root)}: {'; '.join(lost)}")
+            raise DataProblem(f"No usable training image in {place(root)}: {'; '.join(lost)}")
         if not (bank or all_labelled(train)):  # nothing votes for the test images
             left_out += [LeftOut(entry.name, NOT_SCORED) for entry in test]
             test = []
         classes = tuple(sorted({entry.label for entry in usable if entry.label is not None}))
 
         def split(part: Sequence[Entry]) -> Split:
-            index = [place[entry] for entry in part]
+            index = [position[entry] for entry in part]
             return Split(_taken(decoded.images, index), _labels(part, classes))
 
         data = split(train)
-        rows = [place[entry] for entry in train]
+        rows = [position[entry] for entry in train]
         parts = [[(f.name, f.label) for f in part] for part in (train, test, bank) if part]
         sources = [SourceFile(entry.name, entry.path) for entry in usable]
         unseen = all_unseen(bank or train, test)
@@ -146,10 +147,10 @@ def layout_of(root: Path, tree: Tree) -> Layout:
         DataProblem: it has no image, or can be meant in more than one way.
     """
     if not tree.images:
-        raise no_images(text(root), tree, SUFFIXES)
+        raise no_images(place(root), tree, SUFFIXES)
     if len(tree.labels) > 1:
         names = some(file.name for file in tree.labels)
-        raise DataProblem(f"{text(root)} has several files of labels: {names}. Keep one of them.")
+        raise DataProblem(f"{place(root)} has several files of labels: {names}. Keep one of them.")
     try:
         if tree.labels:
             path = tree.labels[0].path
@@ -157,7 +158,7 @@ def layout_of(root: Path, tree: Tree) -> Layout:
         return understand(tree)
     except DataProblem as problem:
         lost = f" Left out so far: {summary(tree.left_out)}." if tree.left_out else ""
-        where = "" if tree.labels else f"{text(root)}: "
+        where = "" if tree.labels else f"{place(root)}: "
         raise DataProblem(f"{where}{problem}{lost}") from None
 
 

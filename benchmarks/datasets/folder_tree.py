@@ -209,10 +209,10 @@ def _no_folder(root: Path, error: OSError) -> DataProblem:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         found = "nothing" if isinstance(error, FileNotFoundError) else "a file"
         return DataProblem(
-            f"{text(root)}: expected a folder of images, found {found}. Give it with --data DIR."
+            f"{place(root)}: expected a folder of images, found {found}. Give it with --data DIR."
         )
     return DataProblem(
-        f"{text(root)} cannot be read: {error.strerror}. Give the folder of your images with "
+        f"{place(root)} cannot be read: {error.strerror}. Give the folder of your images with "
         "--data DIR, and yourself the right to read it."
     )
 
@@ -247,6 +247,11 @@ def text(path: Path | str) -> str:
     plain = path if isinstance(path, str) else path.as_posix()
     decoded = os.fsencode(plain).decode("utf-8", "backslashreplace")
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), decoded)
+
+
+def place(root: Path) -> str:
+    """Return a folder's name as messages show it: as it was given, but never a mere "."."""
+    return text(root if root.name else root.absolute())
 
 
 def counted(left_out: Iterable[LeftOut]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.datasets.folder_layout import Entry
-from benchmarks.datasets.folder_tree import LeftOut, summary, text
+from benchmarks.datasets.folder_tree import LeftOut, place, summary
 from benchmarks.datasets.photos import some
 
 
@@ -32,7 +32,7 @@ def images_line(
     voting = f", {bank:,} labelled ones that vote" if bank else ""
     named = f" ({some(classes)})" if classes else ""
     return (
-        f"{text(root)}: {train:,} training and {test:,} test images{voting}, {len(classes):,} "
+        f"{place(root)}: {train:,} training and {test:,} test images{voting}, {len(classes):,} "
         f"classes{named}: {how}"
     )
 
