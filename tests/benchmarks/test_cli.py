@@ -209,7 +209,9 @@ def test_unreadable_k_larger_than_the_bank_is_clipped(bench, tiny_recipe, tmp_pa
           "--set", "recipe.knn_k=5000")  # fmt: skip
     (record,) = records_below(tmp_path / "results")
     assert record["final"]["knn"] > 0
-    assert record["protocols"]["knn"] == "knn-5000-0.1"
+    images = record["dataset"]["train_images"]
+    assert record["protocols"]["knn"] == f"knn-{images}-0.1"
+    assert f"{images} neighbours vote instead of 5000" in record["caveats"]["knn"]
 
 
 def test_unlabelled_folder_is_trained_and_embedded_without_a_claim(bench, tiny_recipe, tmp_path):
