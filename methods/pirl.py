@@ -8,9 +8,10 @@ shuffled image.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.arrays import Array, check_count
+from evaluation.arrays import Array, check_count, check_positive
 from methods.base import normalise
 from methods.nce import nce_loss
 from methods.shared.arguments import as_floats
@@ -95,21 +96,34 @@ class JigsawHead(nn.Module):
         return normalise(joined)  # (b, d)
 
 
-def memory_scores(embeddings: Array, bank: Array, rows: Tensor, temperature: float) -> Tensor:
-    """Return (b, 1 + k) exp(cosine / temperature) to the own memory and to the noise's.
+def memory_logits(embeddings: Array, bank: Array, rows: Tensor, temperature: float) -> Tensor:
+    """Return (b, 1 + k) cosines / temperature to the own memory and to the noise's.
 
     Args:
         embeddings: (b, d) L2-normalised embeddings, of the image or of its patches.
         bank: (n, d) memories of the images; get no gradient.
         rows: (b, 1 + k), `methods.nce.draw_noise`: one draw for each of the two terms. The released
             code does not exclude the own row, the paper does.
-        temperature: at least 0.012, as exp(1 / temperature) must fit fp32; the paper's is 0.07.
+        temperature: above 0; the paper's is 0.07.
+    """
+    check_positive(temperature, "temperature")
+    embeddings = as_floats(embeddings, "embeddings", "b", "d")
+    bank = as_floats(bank, "bank", "n", embeddings.shape[1])
+    return remembered_similarities(embeddings, bank, rows, temperature)
+
+
+def memory_scores(embeddings: Array, bank: Array, rows: Tensor, temperature: float) -> Tensor:
+    """Return (b, 1 + k) exp of `memory_logits`, which NCE compares with its normaliser.
+
+    Args:
+        embeddings: see `memory_logits`.
+        bank: see `memory_logits`.
+        rows: see `memory_logits`.
+        temperature: at least 0.012, as exp(1 / temperature) must fit fp32.
     """
     if not temperature >= 0.012:
         raise ValueError(f"temperature: expected a number of at least 0.012, got {temperature!r}")
-    embeddings = as_floats(embeddings, "embeddings", "b", "d")
-    bank = as_floats(bank, "bank", "n", embeddings.shape[1])
-    return remembered_similarities(embeddings, bank, rows, temperature).exp()
+    return memory_logits(embeddings, bank, rows, temperature).exp()
 
 
 def pirl_loss(
@@ -130,10 +144,31 @@ def pirl_loss(
         instances: n, what the noise is drawn from.
         weight: w, from 0 to 1.
     """
-    if not 0 <= weight <= 1:
-        raise ValueError(f"weight: expected a number from 0 to 1, got {weight!r}")
-    image = as_floats(image, "image", "b", "k")
-    patches = as_floats(patches, "patches", len(image), "k")
+    image, patches = _both(image, patches, weight)
     terms = (nce_loss(s[:, 0], s[:, 1:], normaliser, instances) for s in (patches, image))
     transformed, itself = terms
     return weight * transformed + (1 - weight) * itself
+
+
+def pirl_info_nce_loss(image: Array, patches: Array, weight: float = 0.5) -> Tensor:
+    """Return the same sum with a softmax over the 1 + k rows in the place of NCE (InfoNCE).
+
+    The released code has it as an option, PyContrast as its only form. It has no normaliser to
+    estimate, on which NCE fails where images are few.
+
+    Args:
+        image: (b, 1 + k) `memory_logits` of the images' embeddings.
+        patches: (b, 1 + k) those of the patches' embeddings.
+        weight: of the patches' term, from 0 to 1.
+    """
+    image, patches = _both(image, patches, weight)
+    own = torch.zeros(len(image), dtype=torch.int64, device=image.device)  # the first column
+    return weight * F.cross_entropy(patches, own) + (1 - weight) * F.cross_entropy(image, own)
+
+
+def _both(image: Array, patches: Array, weight: float) -> tuple[Tensor, Tensor]:
+    """Return both terms' (b, 1 + k) rows, checked with the weight between them."""
+    if not 0 <= weight <= 1:
+        raise ValueError(f"weight: expected a number from 0 to 1, got {weight!r}")
+    image = as_floats(image, "image", "b", "k")
+    return image, as_floats(patches, "patches", len(image), "k")

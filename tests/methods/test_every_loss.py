@@ -14,7 +14,13 @@ from methods.lejepa import prediction_loss, random_directions, sigreg
 from methods.moco import encode_in_groups, queue_loss
 from methods.nce import draw_noise
 from methods.nnclr import nearest_in_support, nearest_neighbour_loss
-from methods.pirl import jigsaw_patches, memory_scores, pirl_loss
+from methods.pirl import (
+    jigsaw_patches,
+    memory_logits,
+    memory_scores,
+    pirl_info_nce_loss,
+    pirl_loss,
+)
 from methods.shared.momentum import ema_, frozen_copy
 from methods.shared.queue import Queue
 from methods.shared.sobel import sobel
@@ -59,6 +65,10 @@ def nnclr(first, second):
     return nearest_neighbour_loss(nearest_in_support(first, BANK), second, 0.1)
 
 
+def pirl_softmax(first, second):
+    return pirl_info_nce_loss(*(memory_logits(v, BANK, NOISE, 0.1) for v in (first, second)))
+
+
 LOSSES = {
     "simclr": lambda a, b: nt_xent_loss(a, b, 0.1),
     "dcl": lambda a, b: decoupled_loss(a, b, 0.1),
@@ -66,6 +76,7 @@ LOSSES = {
     "nnclr": nnclr,
     "moco": lambda a, b: queue_loss(a, b, BANK, 0.1),
     "pirl": pirl,
+    "pirl-softmax": pirl_softmax,
     "byol": regression_loss,
     "simsiam": negative_cosine,
     "barlow-twins": cross_correlation_loss,

@@ -3,7 +3,14 @@ import torch
 
 from methods.base import normalise
 from methods.nce import draw_noise, nce_loss
-from methods.pirl import JigsawHead, jigsaw_patches, memory_scores, pirl_loss
+from methods.pirl import (
+    JigsawHead,
+    jigsaw_patches,
+    memory_logits,
+    memory_scores,
+    pirl_info_nce_loss,
+    pirl_loss,
+)
 from methods.shared.memory import update_bank
 
 
@@ -119,6 +126,31 @@ def test_value_and_gradient_are_those_of_a_double_loop(unit, assert_agree, weigh
         unit(3, 5, seed=2),
         rtol=1e-5,  # the margin of 1e-7 in the denominators, as the authors have it
         atol=1e-6,
+    )
+
+
+def naive_info_nce(image, patches, weight):
+    total = torch.zeros((), dtype=torch.float64)
+    for scores, share in ((patches, weight), (image, 1 - weight)):
+        for row in scores:
+            total = total - share * (row[0] / sum(row)).log()
+    return total / len(image)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_the_softmax_form_is_that_of_a_double_loop(unit, assert_agree, weight):
+    bank, index = unit(9, 5), torch.tensor([3, 0, 8])
+    torch.manual_seed(0)
+    rows = draw_noise(index, 9, 6), draw_noise(index, 9, 6)
+    assert_agree(
+        lambda f, g: pirl_info_nce_loss(
+            memory_logits(f, bank, rows[0], 0.2), memory_logits(g, bank, rows[1], 0.2), weight
+        ),
+        lambda f, g: naive_info_nce(
+            naive_scores(f, bank, rows[0], 0.2), naive_scores(g, bank, rows[1], 0.2), weight
+        ),
+        unit(3, 5, seed=1),
+        unit(3, 5, seed=2),
     )
 
 
