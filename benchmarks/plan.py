@@ -130,7 +130,9 @@ def make_plan(
         try:
             return replace(data, train=subset(data.train, train_images))
         except ValueError as error:
-            raise UsageProblem(f"recipe {recipe.name}: {error}") from error
+            raise UsageProblem(
+                f"recipe {recipe.name}: {error}; set --set recipe.train_images=N, null for all"
+            ) from error
 
     def run_of(choice: Choice) -> Run:
         recipe_changed = {**settings.get(RECIPE, {}), **choice.recipe}
