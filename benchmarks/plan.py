@@ -144,7 +144,9 @@ def make_plan(
         try:
             data = replace(data, train=subset(data.train, train_images))
         except ValueError as error:
-            raise UsageProblem(f"recipe {recipe.name}: {error}") from error
+            raise UsageProblem(
+                f"recipe {recipe.name}: {error}; set --set recipe.train_images=N, null for all"
+            ) from error
         return with_copies_noted(data)
 
     def run_of(choice: Choice) -> Run:
