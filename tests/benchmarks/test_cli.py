@@ -93,7 +93,7 @@ def test_recipe_file_states_options_and_the_command_line_wins(bench, tmp_path, t
         (["--recipe", ""], "--recipe"),
         (["--for", "nan"], "--for"),
         (["--for", "inf"], "--for"),
-        (["--set", "invaspread.temperature=.nan"], "finite"),
+        (["--set", "invaspread.temperature=.nan"], "NaN"),
         (["--set", "recipe.name=../../x"], "name"),
         (["--set", "recipe.methods={invaspred: {temperature: 1}}"], "Did you mean invaspread"),
         (["--set", "recipe.methods={invaspread: {temprature: 1}}"], "Did you mean temperature"),

@@ -265,7 +265,7 @@ def test_what_is_undefined_survives_the_file(tmp_path):
     )
     folder = store(tmp_path, record)
     assert records.read_record(folder) == record
-    assert record.headline == "no labels"
+    assert record.headline == "kNN not measured"
     undefined = make_record(final={"epoch": 2}, undefined={"knn": "one class"})
     assert undefined.headline == "kNN undefined: one class"
 
