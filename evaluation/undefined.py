@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from evaluation.arrays import Integers
+from evaluation.validation import Integers
 
 
 class Undefined(ValueError):

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from evaluation.arrays import Array, check_count, check_positive
-from methods.shared.arguments import as_floats, as_index
-from methods.shared.similarity import similarity
+from evaluation.validation import Array, check_count, check_positive
+from methods.blocks.arguments import as_floats, as_index
+from methods.blocks.logits import similarity
 
 
 def anchor_count(instances: int, round_index: int, rounds: int = 5) -> int:

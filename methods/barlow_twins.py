@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from evaluation.arrays import Array
-from methods.shared.similarity import as_one_type, similarity
-from methods.shared.views import as_two_views
+from evaluation.validation import Array
+from methods.blocks.logits import as_one_type, similarity
+from methods.blocks.views import as_two_views
 
 
 def cross_correlation(first: Array, second: Array, epsilon: float = 1e-5) -> Tensor:

@@ -12,9 +12,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
-from evaluation.arrays import Array, Integers, as_embeddings, check_count, check_positive
-from evaluation.nearest import search
-from methods.shared.arguments import as_floats
+from evaluation.backends.neighbours import search
+from evaluation.validation import Array, Integers, as_embeddings, check_count, check_positive
+from methods.blocks.arguments import as_floats
 from methods.triplet import pair_distance
 
 CELLS = 1 << 22

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from evaluation.arrays import Array, check_positive
-from methods.shared.arguments import as_floats
-from methods.shared.similarity import as_one_type
-from methods.shared.views import as_two_views, pairwise_logits
+from evaluation.validation import Array, check_positive
+from methods.blocks.arguments import as_floats
+from methods.blocks.logits import as_one_type
+from methods.blocks.views import as_two_views, pairwise_logits
 
 
 def decoupled_loss(

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.arrays import check_count
-from evaluation.clustering import agreement
-from evaluation.nearest import kmeans
+from evaluation.backends.neighbours import kmeans
+from evaluation.metrics.clustering import agreement
+from evaluation.validation import check_count
 from methods.base import Batch, Method, embedding_size
-from methods.shared.arguments import as_floats, check_choice
-from methods.shared.clusters import principal_components, uniform_over_clusters
-from methods.shared.similarity import similarity
+from methods.blocks.arguments import as_floats, check_choice
+from methods.blocks.clusters import principal_components, uniform_over_clusters
+from methods.blocks.logits import similarity
 
 Sampler = Literal["uniform", "scrambled"]
 

@@ -3,9 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.arrays import Array
-from methods.shared.arguments import as_floats, as_index
-from methods.shared.similarity import similarity
+from evaluation.validation import Array
+from methods.blocks.arguments import as_floats, as_index
+from methods.blocks.logits import similarity
 
 
 def datum_index_loss(

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.arrays import Array, check_positive
+from evaluation.validation import Array, check_positive
 from methods.base import Batch, Method, embedding_size, normalise
-from methods.shared.arguments import as_floats, as_index
-from methods.shared.similarity import similarity
+from methods.blocks.arguments import as_floats, as_index
+from methods.blocks.logits import similarity
 
 
 def exemplar_loss(

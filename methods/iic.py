@@ -5,8 +5,8 @@ import sys
 import torch
 from torch import Tensor
 
-from evaluation.arrays import Array, check_positive
-from methods.shared.arguments import as_floats
+from evaluation.validation import Array, check_positive
+from methods.blocks.arguments import as_floats
 
 
 def joint_probabilities(first: Array, second: Array) -> Tensor:

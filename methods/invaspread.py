@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from evaluation.arrays import Array, check_positive
+from evaluation.validation import Array, check_positive
 from methods.base import Batch, Method
-from methods.shared.arguments import as_floats, check_choice
-from methods.shared.similarity import log_one_minus_softmax, other_instances, similarity
+from methods.blocks.arguments import as_floats, check_choice
+from methods.blocks.logits import log_one_minus_softmax, other_instances, similarity
 
 Negatives = Literal["all", "hard", "easy"]
 Denominator = Literal["no_self", "self"]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from evaluation.arrays import Array, check_count, check_positive
+from evaluation.validation import Array, check_count, check_positive
 from methods.base import normalise
-from methods.shared.arguments import as_floats
-from methods.shared.similarity import similarity
+from methods.blocks.arguments import as_floats
+from methods.blocks.logits import similarity
 
 
 def random_directions(

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.arrays import Array, check_positive
+from evaluation.validation import Array, check_positive
 from methods.base import Batch
-from methods.shared.arguments import as_floats, as_index
-from methods.shared.labelled import LabelledMethod
+from methods.blocks.arguments import as_floats, as_index
+from methods.blocks.labelled import LabelledMethod
 from methods.triplet import pair_distance
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Batch
-from methods.shared.labelled import LabelledMethod
+from methods.blocks.labelled import LabelledMethod
 
 PACKAGE = "pytorch_metric_learning"
 

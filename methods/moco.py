@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.arrays import Array, check_count, check_positive
-from methods.shared.arguments import as_floats
-from methods.shared.similarity import as_one_type, similarity
-from methods.shared.views import as_two_views
+from evaluation.validation import Array, check_count, check_positive
+from methods.blocks.arguments import as_floats
+from methods.blocks.logits import as_one_type, similarity
+from methods.blocks.views import as_two_views
 
 
 def queue_loss(queries: Array, keys: Array, queue: Array, temperature: float) -> Tensor:

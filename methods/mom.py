@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.arrays import Array, check_count, check_positive
+from evaluation.validation import Array, check_count, check_positive
 from methods.base import Batch, Method
-from methods.shared.arguments import as_floats
-from methods.shared.manifold import check_alpha, mine
+from methods.blocks.arguments import as_floats
+from methods.blocks.manifold import check_alpha, mine
 from methods.triplet import pair_distance
 
 ROWS = 4096

@@ -5,10 +5,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from evaluation.arrays import Array, check_count
+from evaluation.validation import Array, check_count
 from methods.base import Batch
-from methods.shared.arguments import as_floats, check_choice, check_momentum
-from methods.shared.memory import MemoryMethod, remembered_similarities
+from methods.blocks.arguments import as_floats, check_choice, check_momentum
+from methods.blocks.memory_bank import MemoryMethod, remembered_similarities
 
 Normaliser = Literal["first-batch", "moving-average"]
 

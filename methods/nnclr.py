@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.arrays import Array, check_positive
-from methods.shared.arguments import as_floats
-from methods.shared.similarity import similarity
-from methods.shared.views import as_two_views
+from evaluation.validation import Array, check_positive
+from methods.blocks.arguments import as_floats
+from methods.blocks.logits import similarity
+from methods.blocks.views import as_two_views
 
 
 @torch.no_grad()

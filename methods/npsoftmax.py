@@ -3,11 +3,11 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.arrays import Array, check_positive
+from evaluation.validation import Array, check_positive
 from methods.base import Batch
-from methods.shared.arguments import as_floats, as_index
-from methods.shared.memory import MemoryMethod
-from methods.shared.similarity import similarity
+from methods.blocks.arguments import as_floats, as_index
+from methods.blocks.logits import similarity
+from methods.blocks.memory_bank import MemoryMethod
 
 
 def nonparametric_softmax_loss(

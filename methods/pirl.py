@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.arrays import Array, check_count, check_positive
+from evaluation.validation import Array, check_count, check_positive
 from methods.base import normalise
+from methods.blocks.arguments import as_floats
+from methods.blocks.memory_bank import remembered_similarities
 from methods.nce import nce_loss
-from methods.shared.arguments import as_floats
-from methods.shared.memory import remembered_similarities
 
 GRID = 3
 """Cells of an image in each direction."""

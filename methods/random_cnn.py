@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Batch, Method
-from methods.shared.arguments import check_choice
+from methods.blocks.arguments import check_choice
 
 Statistics = Literal["initial", "data"]
 

@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.arrays import Array, check_positive
-from methods.shared.views import as_two_views, pairwise_logits
+from evaluation.validation import Array, check_positive
+from methods.blocks.views import as_two_views, pairwise_logits
 
 
 def nt_xent_loss(first: Array, second: Array, temperature: float) -> Tensor:

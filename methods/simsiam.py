@@ -3,9 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.arrays import Array
-from methods.shared.similarity import as_one_type
-from methods.shared.views import as_two_views
+from evaluation.validation import Array
+from methods.blocks.logits import as_one_type
+from methods.blocks.views import as_two_views
 
 
 def negative_cosine(predicted: Array, target: Array) -> Tensor:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from evaluation.arrays import Array, check_count, check_positive
-from methods.shared.arguments import as_floats
+from evaluation.validation import Array, check_count, check_positive
+from methods.blocks.arguments import as_floats
 
 
 @torch.no_grad()

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.arrays import Array, check_positive
+from evaluation.validation import Array, check_positive
 from methods.base import Batch, Method
-from methods.shared.arguments import as_floats, check_choice
-from methods.shared.similarity import other_instances
+from methods.blocks.arguments import as_floats, check_choice
+from methods.blocks.logits import other_instances
 
 Distance = Literal["euclidean", "sqeuclidean", "cosine"]
 Negatives = Literal["random", "all"]

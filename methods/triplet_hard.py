@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from methods.shared.similarity import other_instances, similarity
+from methods.blocks.logits import other_instances, similarity
 from methods.triplet import Distance, Triplet
 
 

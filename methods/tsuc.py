@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from evaluation.arrays import Array, check_positive
+from evaluation.validation import Array, check_positive
+from methods.blocks.arguments import as_floats
+from methods.blocks.logits import similarity
+from methods.blocks.views import as_two_views
 from methods.iic import head_losses
 from methods.invaspread import instance_spread_loss
-from methods.shared.arguments import as_floats
-from methods.shared.similarity import similarity
-from methods.shared.views import as_two_views
 
 
 def norm_fc_logits(embeddings: Array, weights: Array, temperature: float = 0.1) -> Tensor:

@@ -3,10 +3,10 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.arrays import Array
-from methods.shared.arguments import as_floats
-from methods.shared.similarity import as_one_type, similarity
-from methods.shared.views import as_two_views
+from evaluation.validation import Array
+from methods.blocks.arguments import as_floats
+from methods.blocks.logits import as_one_type, similarity
+from methods.blocks.views import as_two_views
 
 
 def vicreg_loss(

@@ -13,8 +13,8 @@ import yaml
 from click.testing import CliRunner, Result
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.cli import main
-from methods import registry
+from benchmarks.commands.cli import main
+from methods.base import registry
 
 TINY = {
     "base": "digits",

@@ -8,7 +8,7 @@ from torch import nn
 
 from benchmarks.backbones.googlenet import GoogLeNet
 from benchmarks.backbones.weights import Published, WeightsFile, identify, load
-from benchmarks.errors import DataProblem, UsageProblem
+from benchmarks.common.errors import DataProblem, UsageProblem
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.errors import UsageProblem
+from benchmarks.common.errors import UsageProblem
 
 
 class BasicBlock(nn.Module):

@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor, nn
 
-from benchmarks.errors import DataProblem
+from benchmarks.common.errors import DataProblem
 
 State = dict[str, Tensor]
 NAMED = 3

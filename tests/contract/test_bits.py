@@ -22,7 +22,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks.cli import main
+from benchmarks.commands.cli import main
 
 FILE = Path(__file__).with_name("bits.json")
 OPTIONS = "--dataset digits --epochs 2 --set recipe.train_images=320 --precision fp32 --device cpu"

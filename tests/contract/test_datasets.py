@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from benchmarks import datasets, recipes
-from benchmarks.datasets.cifar import Cifar
-from benchmarks.datasets.products import HEADER
-from benchmarks.datasets.stl10 import FOLDS, Stl10
-from benchmarks.datasets.unseen import Extent, UnseenClasses
-from benchmarks.errors import DataProblem, UsageProblem
+from benchmarks.common.errors import DataProblem, UsageProblem
+from benchmarks.data import datasets
+from benchmarks.data.datasets.cifar import Cifar
+from benchmarks.data.datasets.class_disjoint import Extent, UnseenClasses
+from benchmarks.data.datasets.products import HEADER
+from benchmarks.data.datasets.stl10 import FOLDS, Stl10
+from benchmarks.training import recipe
 
 RANDOM = np.random.default_rng(0)
 
@@ -113,7 +114,7 @@ def test_it_describes_itself(dataset):
     own = {"digits", "stl10", "cub200"} & {dataset.name}
     usual = "unseen" if dataset.unseen_classes else "paper"
     assert dataset.default_recipe == (own.pop() if own else usual)
-    assert dataset.default_recipe in recipes.names()
+    assert dataset.default_recipe in recipe.names()
     assert dataset.splits
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 
 import methods
-from methods.check import check_method
+from methods.testing.check import check_method
 
 OWN = [
     name

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.clustering import (
+from evaluation.backends.neighbours import fair_search, kmeans, search
+from evaluation.metrics.clustering import (
     adjusted_rand,
     agreement,
     best_clusters,
@@ -15,23 +16,22 @@ from evaluation.clustering import (
     clustering_figures,
     nmi,
 )
-from evaluation.knn import knn_accuracy, knn_predict
-from evaluation.label_free import (
+from evaluation.metrics.knn import knn_accuracy, knn_predict
+from evaluation.metrics.linear_probe import cross_validated_c, linear_accuracy
+from evaluation.metrics.representation import (
     alignment,
     effective_rank,
     label_free_figures,
     uniformity,
     view_agreement,
 )
-from evaluation.linear import cross_validated_c, linear_accuracy
-from evaluation.nearest import fair_search, kmeans, search
-from evaluation.retrieval import (
+from evaluation.metrics.retrieval import (
     lone_images,
     mean_average_precision_at_r,
     recall_at_k,
     retrieval_figures,
 )
-from evaluation.similarities import auc, histogram, nearest_similarities, overlap
+from evaluation.metrics.separation import auc, histogram, nearest_similarities, overlap
 
 ROWS, WIDTH = 12, 4
 

@@ -16,11 +16,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from benchmarks import session
-from benchmarks.cli import main
-from benchmarks.datasets.base import Wanted
-from benchmarks.datasets.digits import Digits
-from benchmarks.plan import Outcome
+from benchmarks.commands import run as session
+from benchmarks.commands.cli import main
+from benchmarks.data.datasets.base import Wanted
+from benchmarks.data.datasets.digits import Digits
+from benchmarks.runs.plan import Outcome
 
 SEED = 20261125
 NAME_MAX = 255

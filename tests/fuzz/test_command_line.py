@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks import recipes
-from benchmarks.cli import main
-from benchmarks.errors import UsageProblem
-from benchmarks.hyper_parameters import parse_settings
-from benchmarks.recipes.reader import OPTIONS, asdict_recipe
+from benchmarks.commands.cli import main
+from benchmarks.common.errors import UsageProblem
+from benchmarks.training import recipe as recipes
+from benchmarks.training.recipe.overrides import parse_settings
+from benchmarks.training.recipe.reader import OPTIONS, asdict_recipe
 from methods import names
 
 FIELDS = [*recipes.Recipe.model_fields, *OPTIONS, "base"]

@@ -11,10 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.datasets.decode import centre_square, decode, inspect, levels_of, quiet, stretched
-from benchmarks.datasets.folder import Folder
-from benchmarks.datasets.unpack import unpacked
-from benchmarks.errors import DataProblem
+from benchmarks.common.errors import DataProblem
+from benchmarks.data.datasets.image_folder.dataset import Folder
+from benchmarks.data.sources.decode import (
+    centre_square,
+    decode,
+    inspect,
+    levels_of,
+    quiet,
+    stretched,
+)
+from benchmarks.data.sources.unpack import unpacked
 
 SECONDS = 4.0
 """That a test may take at most; the cases come in the same order each time."""

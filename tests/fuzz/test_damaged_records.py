@@ -13,17 +13,19 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import checkpoints, datasets, records
-from benchmarks.collect import collect
-from benchmarks.errors import BenchError
-from benchmarks.listing import runs as list_runs
-from benchmarks.plan import choose, make_plan
-from benchmarks.progress import PlainProgress
-from benchmarks.recipes import read
-from benchmarks.report import write_report
-from benchmarks.report.content import build
-from benchmarks.report.select import read_failures
-from benchmarks.run import Run, Workplace, carry_out, finished_record, reusable_record
+from benchmarks.commands.collect import collect
+from benchmarks.commands.list import runs as list_runs
+from benchmarks.common.errors import BenchError
+from benchmarks.data import datasets
+from benchmarks.report.build import build
+from benchmarks.report.data.comparison import read_failures
+from benchmarks.report.write import write_report
+from benchmarks.runs import store as records
+from benchmarks.runs.execute import Run, Workplace, carry_out, finished_record, reusable_record
+from benchmarks.runs.plan import choose, make_plan
+from benchmarks.training import checkpoint
+from benchmarks.training.loggers.console import PlainProgress
+from benchmarks.training.recipe import read
 
 SECONDS = 5.0
 """After so long no further case of a kind is tried, however slow the machine is."""
@@ -268,13 +270,13 @@ def test_run_reuses_what_is_whole_and_sets_aside_only_what_is_damaged(store, res
 def test_checkpoints_are_loaded_whole_or_named(store, results, damage):
     run, _ = store
     folder = Workplace(results, CPU, PlainProgress(print)).folder(run)
-    whole = checkpoints.load(folder, run.key, CPU)
+    whole = checkpoint.load(folder, run.key, CPU)
     for path, damaged in _cases(results, (records.CHECKPOINT,), 4, 600, damage):
         if path.parent != folder:
             continue
         found, reason = None, ""
         try:
-            found = checkpoints.load(folder, run.key, CPU)
+            found = checkpoint.load(folder, run.key, CPU)
         except BenchError as error:
             reason = str(error)
         assert (found is None) == ("checkpoint.pt" in reason)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.datasets.folder import Folder, layout_of
-from benchmarks.datasets.folder_labels import listed, read_rows
-from benchmarks.datasets.folder_layout import Layout, understand
-from benchmarks.datasets.folder_names import role
-from benchmarks.datasets.folder_tree import ImageFile, LeftOut, Tree, walk
-from benchmarks.errors import DataProblem, UsageProblem
+from benchmarks.common.errors import DataProblem, UsageProblem
+from benchmarks.data.datasets.image_folder.dataset import Folder, layout_of
+from benchmarks.data.datasets.image_folder.labels import listed, read_rows
+from benchmarks.data.datasets.image_folder.layout import Layout, understand
+from benchmarks.data.datasets.image_folder.names import role
+from benchmarks.data.datasets.image_folder.tree import ImageFile, LeftOut, Tree, walk
 
 PURE, LABELLED, ON_DISK = 6000, 2000, 60
 FOLDERS = (

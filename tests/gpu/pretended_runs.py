@@ -16,13 +16,15 @@ import numpy as np
 import pretended_device
 import torch
 
-from benchmarks import datasets, images, recipes, records
-from benchmarks.datasets.base import Split
-from benchmarks.environment import choose_device
-from benchmarks.errors import OutOfTime
-from benchmarks.plan import choose, make_plan
-from benchmarks.progress import PlainProgress
-from benchmarks.run import Run, Workplace, carry_out
+from benchmarks.common.device import choose_device
+from benchmarks.common.errors import OutOfTime
+from benchmarks.data import datasets, loader
+from benchmarks.data.datasets.base import Split
+from benchmarks.runs import store
+from benchmarks.runs.execute import Run, Workplace, carry_out
+from benchmarks.runs.plan import choose, make_plan
+from benchmarks.training import recipe as recipes
+from benchmarks.training.loggers.console import PlainProgress
 from methods import names
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -72,12 +74,12 @@ def made(run: Run, where: Workplace) -> dict[str, Any]:
     """Carry a run out and return what its record and its files say."""
     record = carry_out(run, where)
     folder = where.folder(run)
-    arrays = records.read_arrays(folder, records.EMBEDDINGS) or {}
+    arrays = store.read_arrays(folder, store.EMBEDDINGS) or {}
     return {
         "epoch": record.final.epoch,
         "knn": record.final.knn,
         "figures": sorted(record.final.figures),
-        "losses": records.read_epochs(folder)["loss"].tolist(),
+        "losses": store.read_epochs(folder)["loss"].tolist(),
         "device": record.environment.device,
         "slices": [(part.first_epoch, part.last_epoch, part.device) for part in record.slices],
         "bank": arrays["bank"].astype(float).round(3).tolist(),
@@ -112,11 +114,11 @@ def rules(device: torch.device) -> dict[str, dict[str, Any]]:
 
 def too_large(run: Run, folder: Path, device: torch.device) -> dict[str, Any]:
     """Carry a run out whose images do not fit on the device."""
-    share, images.FREE_MEMORY_SHARE = images.FREE_MEMORY_SHARE, 0.0
+    share, loader.FREE_MEMORY_SHARE = loader.FREE_MEMORY_SHARE, 0.0
     try:
         return made(run, place(folder, device))
     finally:
-        images.FREE_MEMORY_SHARE = share
+        loader.FREE_MEMORY_SHARE = share
 
 
 def on_disk(run: Run, folder: Path, device: torch.device) -> dict[str, Any]:

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import datasets, recipes
-from benchmarks.augment import augment
-from benchmarks.environment import choose_device
-from benchmarks.errors import UsageProblem
-from benchmarks.plan import choose, make_plan
-from benchmarks.progress import PlainProgress
-from benchmarks.run import Run, Workplace, build_trainer
-from benchmarks.seeds import generator
-from benchmarks.trainer import Trainer
+from benchmarks.common.device import choose_device
+from benchmarks.common.errors import UsageProblem
+from benchmarks.common.seeds import generator
+from benchmarks.data import datasets
+from benchmarks.data.transforms.augment import augment
+from benchmarks.runs.execute import Run, Workplace, build_trainer
+from benchmarks.runs.plan import choose, make_plan
+from benchmarks.training import recipe
+from benchmarks.training.loggers.console import PlainProgress
+from benchmarks.training.trainer import Trainer
 from methods import Batch, names
 
 CPU = torch.device("cpu")
@@ -65,7 +66,7 @@ def plan() -> dict[str, Run]:
     runs = make_plan(
         choose(METHODS),
         lambda size, split: digits.load(Path(), size, split),
-        recipes.read("digits").recipe,
+        recipe.read("digits").recipe,
         1,
         SETTINGS,
         "fp32",

@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import methods
-from benchmarks.augment import Augmentation, augment, prepare
 from benchmarks.backbones import BACKBONES
+from benchmarks.data.transforms.augment import Augmentation, augment, prepare
 from methods import Batch
 
 META = torch.device("meta")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from methods.blocks.momentum import ema_, frozen_copy
 from methods.byol import annealed_momentum, regression_loss
-from methods.shared.momentum import ema_, frozen_copy
 
 
 def naive(predicted, target):

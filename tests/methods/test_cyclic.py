@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.nearest import search
+from evaluation.backends.neighbours import search
 from methods.cyclic import contrastive_loss, cycle_pairs, geodesic_negatives
 
 

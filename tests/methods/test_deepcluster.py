@@ -7,7 +7,7 @@ import methods.deepcluster as module
 from methods import Batch
 from methods.base import normalise
 from methods.deepcluster import DeepCluster
-from methods.shared.toy import Trial, toy_encoder
+from methods.testing.toy import Trial, toy_encoder
 
 CENTRES = torch.eye(3, 4)
 CLASSES = torch.arange(90) % 3

@@ -5,6 +5,9 @@ import torch
 
 from methods.and_ import neighbourhood_loss
 from methods.barlow_twins import cross_correlation_loss
+from methods.blocks.momentum import ema_, frozen_copy
+from methods.blocks.queue import Queue
+from methods.blocks.sobel import sobel
 from methods.byol import regression_loss
 from methods.cyclic import contrastive_loss
 from methods.dcl import decoupled_loss, von_mises_fisher_weights
@@ -21,9 +24,6 @@ from methods.pirl import (
     pirl_info_nce_loss,
     pirl_loss,
 )
-from methods.shared.momentum import ema_, frozen_copy
-from methods.shared.queue import Queue
-from methods.shared.sobel import sobel
 from methods.simclr import nt_xent_loss
 from methods.simsiam import negative_cosine
 from methods.super_and import row_augmentation_loss, super_and_loss, unification_entropy

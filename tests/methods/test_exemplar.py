@@ -5,7 +5,7 @@ import torch
 
 from methods.base import normalise
 from methods.exemplar import Exemplar, exemplar_loss
-from methods.shared.toy import Trial, toy_encoder
+from methods.testing.toy import Trial, toy_encoder
 
 
 def naive(embeddings, weights, index):

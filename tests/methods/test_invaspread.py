@@ -8,7 +8,7 @@ from torch import nn
 from methods import Batch
 from methods.base import normalise
 from methods.invaspread import InvaSpread, instance_spread_loss
-from methods.shared.toy import Trial, toy_encoder
+from methods.testing.toy import Trial, toy_encoder
 
 N, D = 128, 128
 SAME = torch.eye(1, D).expand(N, D)

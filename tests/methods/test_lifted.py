@@ -5,7 +5,7 @@ import torch
 
 from methods.base import normalise
 from methods.lifted import Lifted, lifted_structure_loss
-from methods.shared.toy import Trial, toy_encoder
+from methods.testing.toy import Trial, toy_encoder
 
 LABELS = torch.tensor([4, 1, 4, 1, 1, 9])
 

@@ -5,9 +5,9 @@ from torch import nn
 import methods.mom as module
 from methods import Batch
 from methods.base import normalise
+from methods.blocks.manifold import Pools, mine
 from methods.mom import MOM, weighted_triplet_loss
-from methods.shared.manifold import Pools, mine
-from methods.shared.toy import Trial
+from methods.testing.toy import Trial
 
 COUNT = 60
 PIXELS = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from methods.base import normalise
+from methods.blocks.memory_bank import remembered_similarities
 from methods.nce import NCE, nce_loss
-from methods.shared.memory import remembered_similarities
-from methods.shared.toy import INSTANCES, Trial, toy_encoder
+from methods.testing.toy import INSTANCES, Trial, toy_encoder
 
 
 def naive(positive, noise, normaliser, instances):

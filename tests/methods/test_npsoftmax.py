@@ -5,7 +5,7 @@ import torch
 
 from methods import Batch
 from methods.npsoftmax import NPSoftmax, nonparametric_softmax_loss
-from methods.shared.toy import INSTANCES, Trial, toy_encoder
+from methods.testing.toy import INSTANCES, Trial, toy_encoder
 
 
 def naive(embeddings, bank, index, temperature):

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from methods.base import normalise
+from methods.blocks.memory_bank import update_bank
 from methods.nce import draw_noise, nce_loss
 from methods.pirl import (
     JigsawHead,
@@ -11,7 +12,6 @@ from methods.pirl import (
     pirl_info_nce_loss,
     pirl_loss,
 )
-from methods.shared.memory import update_bank
 
 
 def generator(seed=0):

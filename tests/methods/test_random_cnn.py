@@ -3,7 +3,7 @@ import torch
 
 from methods import Batch
 from methods.random_cnn import RandomCNN
-from methods.shared.toy import toy_encoder
+from methods.testing.toy import toy_encoder
 
 
 @pytest.mark.parametrize(("statistics", "epochs"), [("initial", 0), ("data", 1)])

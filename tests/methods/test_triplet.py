@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from methods import Batch
-from methods.shared.toy import Trial, toy_encoder
+from methods.testing.toy import Trial, toy_encoder
 from methods.triplet import Triplet, pair_distance, triplet_loss
 
 

@@ -4,7 +4,7 @@ from torch import nn
 
 from methods import Batch
 from methods.base import normalise
-from methods.shared.toy import Trial, toy_encoder
+from methods.testing.toy import Trial, toy_encoder
 from methods.triplet_hard import TripletHard
 
 

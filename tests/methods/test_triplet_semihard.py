@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from methods.base import normalise
-from methods.shared.toy import Trial, toy_encoder
+from methods.testing.toy import Trial, toy_encoder
 from methods.triplet_semihard import TripletSemihard, semihard_triplet_loss
 
 LABELS = torch.tensor([4, 1, 4, 1, 1, 9, 9, 4])

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from benchmarks.backbones import BACKBONES
-from benchmarks.errors import DataProblem, UsageProblem
+from benchmarks.common.errors import DataProblem, UsageProblem
 
 PRETRAINED = ["googlenet", "googlenet-torchvision"]
 

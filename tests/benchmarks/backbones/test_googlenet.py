@@ -4,7 +4,6 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from benchmarks.augment import prepare
 from benchmarks.backbones import googlenet as module
 from benchmarks.backbones.googlenet import (
     INCEPTIONS,
@@ -15,7 +14,8 @@ from benchmarks.backbones.googlenet import (
     googlenet_torchvision,
     local_response_norm,
 )
-from benchmarks.errors import UsageProblem
+from benchmarks.common.errors import UsageProblem
+from benchmarks.data.transforms.augment import prepare
 
 
 @pytest.fixture(scope="module")

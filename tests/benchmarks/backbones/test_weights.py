@@ -11,7 +11,7 @@ from torch import nn
 from benchmarks.backbones import weights
 from benchmarks.backbones.googlenet import CaffeTrunk, googlenet_torchvision
 from benchmarks.backbones.weights import GOOGLENET_CAFFE, GOOGLENET_TORCHVISION, identify, load
-from benchmarks.errors import DataProblem
+from benchmarks.common.errors import DataProblem
 
 ANY_DIGEST = replace(GOOGLENET_CAFFE, digest="")
 

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import recipes, records
-from benchmarks.recipes.reader import asdict_recipe
-from benchmarks.report.content import Content, build
-from benchmarks.report.recipe_facts import plain
-from benchmarks.report.select import Comparison, Failure, compare, read_failures
+from benchmarks.report.build import Content, build
+from benchmarks.report.data.comparison import Comparison, Failure, compare, read_failures
+from benchmarks.report.data.recipe_facts import plain
+from benchmarks.runs import store
+from benchmarks.training import recipe as recipes
+from benchmarks.training.recipe.reader import asdict_recipe
 
 DATASETS = {
     "cifar10": {"train_images": 50_000, "test_images": 10_000, "classes": 10, "image_size": 32},
@@ -70,7 +71,7 @@ class Results:
         """
         unseen = dataset in UNSEEN
         epochs = self._epochs(knn, dataset, views, seconds_per_epoch)
-        record = records.RunRecord.model_validate(
+        record = store.RunRecord.model_validate(
             {
                 **self._setting(seed, recipe, recipe_changed, dataset, digest, split, partial),
                 "method": {
@@ -102,9 +103,9 @@ class Results:
                 **fields,
             }
         )
-        folder = records.runs_folder(self.path) / record.folder
-        records.write_record(folder, record)
-        records.write_epochs(folder, epochs)
+        folder = store.runs_folder(self.path) / record.folder
+        store.write_record(folder, record)
+        store.write_epochs(folder, epochs)
         return folder
 
     def fail(
@@ -119,7 +120,7 @@ class Results:
         hyper_parameters: Mapping[str, Any] | None = None,
         changed: Mapping[str, Any] | None = None,
     ) -> Path:
-        """Put a run that stopped, as benchmarks.run leaves it."""
+        """Put a run that stopped, as benchmarks.runs.execute leaves it."""
         setting = self._setting(seed, recipe, recipe_changed, dataset, "0123456789abcdef")
         keys = ("dataset", "recipe", "recipe_changed", "seed")
         content = {
@@ -129,15 +130,15 @@ class Results:
             "changed": dict(changed or {}),
             "message": message,
         }
-        folder = records.runs_folder(self.path) / f"{dataset}-{method}-{recipe}-s{seed}-failed"
+        folder = store.runs_folder(self.path) / f"{dataset}-{method}-{recipe}-s{seed}-failed"
         folder.mkdir(parents=True)
         (folder / "failed.json").write_text(json.dumps(content), encoding="utf-8")
         return folder
 
-    def read(self) -> tuple[list[records.StoredRun], list[Failure]]:
+    def read(self) -> tuple[list[store.StoredRun], list[Failure]]:
         """Return the finished and the failed runs."""
         return (
-            records.read_all(self.path, warn=pytest.fail),
+            store.read_all(self.path, warn=pytest.fail),
             read_failures(self.path, warn=pytest.fail),
         )
 
@@ -168,7 +169,7 @@ class Results:
         facts = {"name": dataset, "digest": digest, "labelled": dataset != "folder", "split": split}
         facts |= {"unseen": dataset in UNSEEN, "partial": partial}
         recalled = {"recall_at_1": "test-against-test-self-excluded"}
-        count = len(list(records.runs_folder(self.path).glob("*")))
+        count = len(list(store.runs_folder(self.path).glob("*")))
         return {
             "key": f"{count:08x}" * 8,
             "dataset": {**facts, **DATASETS[dataset]},

@@ -1,0 +1,1 @@
+"""The commands of `bench`: words in, library calls out."""

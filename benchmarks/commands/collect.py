@@ -1,0 +1,46 @@
+"""Copying the small files of runs, to share or commit what was measured."""
+
+from pathlib import Path
+
+from benchmarks.common.errors import UsageProblem
+from benchmarks.common.files import atomic_path, read_whole
+from benchmarks.runs import store
+
+SHARED = (
+    store.RECORD,
+    store.EPOCHS,
+    store.PREDICTIONS,
+    store.SIMILARITIES,
+    store.FAILED,
+)
+"""What a report is made of, some kilobytes a run; no checkpoint, no embedding, no pixel."""
+
+
+def collect(results: Path, target: Path) -> list[Path]:
+    """Copy the small files of every run below `results` to `target`.
+
+    A run that has not finished brings its learning curve so far. Existing files are replaced.
+
+    Returns:
+        The runs' folders below `target`, sorted.
+
+    Raises:
+        UsageProblem: if there is no run, or the target is the source.
+        BenchError: if a file cannot be read or written.
+    """
+    source = store.runs_folder(results)
+    if source.resolve() == store.runs_folder(target).resolve():
+        raise UsageProblem(f"collect: expected a folder other than {results} itself")
+    copied = []
+    for folder in store.run_folders(results):
+        copy = store.runs_folder(target) / folder.name
+        contents = {name: read_whole(folder / name) for name in SHARED}
+        found = {name: content for name, content in contents.items() if content is not None}
+        for name, content in found.items():
+            with atomic_path(copy / name) as part:
+                part.write_bytes(content)
+        if found:
+            copied.append(copy)
+    if not copied:
+        raise UsageProblem(f"collect: no run below {results}; give the folder with --results")
+    return copied

@@ -1,0 +1,134 @@
+"""What there is: the lines of `bench list`."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from benchmarks.commands.run import load_plugins
+from benchmarks.common.errors import MethodProblem
+from benchmarks.common.files import one_line
+from benchmarks.data import datasets as all_datasets
+from benchmarks.runs import paper_tables as all_tables
+from benchmarks.runs import store
+from benchmarks.runs.plan import LOCK
+from benchmarks.training import recipe as all_recipes
+from benchmarks.training.recipe.overrides import declared, defaults
+from methods import get, names
+from methods.base import registry
+from methods.testing.contract import MethodCheckError, check_declaration
+
+
+def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def methods(plugins: Sequence[Path] = ()) -> Iterator[str]:
+    """Yield a line for each method with its hyper-parameters, and for each plug-in that failed.
+
+    Raises:
+        MethodProblem: after the last line, if one of the given plug-ins failed.
+    """
+    broken = load_plugins(plugins)
+    failed = {**broken, **registry.failures()}
+    rows = []
+    for name in names(labelled=True):
+        try:
+            values = declared(get(name), defaults(get(name)))
+            check_declaration(get(name))
+        except (MethodProblem, MethodCheckError) as error:
+            failed[name] = str(error)
+            continue
+        settings = ", ".join(f"{k}={v}" for k, v in values.items())
+        mark = " (learns from labels)" if get(name).uses_labels else ""
+        rows.append((name, get(name).paper + mark, settings))
+    yield from _columns(rows)
+    yield from (f"{name}: not available: {why}" for name, why in failed.items())
+    if broken:
+        raise MethodProblem(f"{len(broken)} of the plug-ins cannot be used: {', '.join(broken)}")
+
+
+def datasets() -> list[str]:
+    """Describe each data set."""
+    return _columns((n, all_datasets.get(n).description) for n in all_datasets.names())
+
+
+def recipes() -> list[str]:
+    """Describe each recipe."""
+    return _columns((n, all_recipes.read(n).recipe.description) for n in all_recipes.names())
+
+
+def tables() -> list[str]:
+    """Describe each table of the paper that the suite makes."""
+    return _columns((str(t.number), t.title, _row_count(t)) for t in all_tables.TABLES.values())
+
+
+def _row_count(table: all_tables.Table) -> str:
+    quoted = sum(bool(row.quoted) for row in table.rows)
+    return f"{len(table.rows)} rows" + (f", {quoted} of them quoted" if quoted else "")
+
+
+def runs(results: Path) -> list[str]:
+    """Describe each run's state."""
+    return _columns((folder.name, _state(folder)) for folder in store.run_folders(results))
+
+
+def _state(folder: Path) -> str:
+    try:
+        record = store.read_record(folder)
+    except store.DamagedRecord as error:
+        return f"damaged: {error}"
+    except (store.NewerRecord, store.Unreadable) as error:
+        return f"not known: {error}"
+    if record is not None:
+        return f"finished, {record.headline}"
+    if _is_locked(folder):
+        return f"in progress, {_epochs_done(folder)}"
+    if os.path.lexists(folder / store.FAILED):
+        message = (store.read_failure(folder) or {}).get("message")
+        why = message if isinstance(message, str) else f"{store.FAILED} cannot be read"
+        return f"failed: {one_line(why, most=1000)}"
+    return f"interrupted, {_epochs_done(folder)}"
+
+
+def _is_locked(folder: Path) -> bool:
+    """Return whether a process works on a run; asking changes nothing on disk."""
+    try:
+        with (folder / LOCK).open("rb") as file:
+            return _is_held(file)
+    except OSError:  # no such file, or no way to know
+        return False
+
+
+if sys.platform == "win32":
+
+    def _is_held(file: BinaryIO) -> bool:
+        try:
+            with FileLock(file.name, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+else:
+    import fcntl
+
+    def _is_held(file: BinaryIO) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def _epochs_done(folder: Path) -> str:
+    try:
+        return f"{int(store.read_epochs(folder)['epoch'].iloc[-1])} epochs done"
+    except (store.DamagedRecord, LookupError, ValueError, TypeError):
+        return "no epoch done"
+    except store.Unreadable:
+        return f"{store.EPOCHS} cannot be read just now"

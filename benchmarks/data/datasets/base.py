@@ -1,0 +1,377 @@
+"""What a data set is: a few facts and a reader that returns uint8 arrays once."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common.errors import DataProblem, UsageProblem, unknown_name
+from benchmarks.data.duplicates import duplicate_notes
+
+Report = Callable[[str], None]
+"""Receives one line of progress at a time."""
+
+DEFAULT_SPLIT = "train"
+"""The training split that a data set has unless it states others."""
+RECALLS = (1, 2, 4, 8)
+"""How many neighbours count for recall, unless a data set states others."""
+SMALLEST_SIDE = 8
+"""Of images that are resized, in pixels."""
+COUNTED_AT_ONCE = 1 << 22
+"""Bytes of images; counting one channel of them takes three times as much memory."""
+
+
+def silent(message: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set.
+
+    Attributes:
+        images: (n, h, w, 3) uint8 RGB, C-contiguous, n of 1 or more; it may be a read-only memory
+            map.
+        labels: (n,) int64, or None when unlabelled.
+
+    Raises:
+        ValueError: a shape, type or layout is not as said above.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not len(images):
+            raise ValueError(
+                "images: expected uint8 of shape (n, h, w, 3) with n of 1 or more, "
+                f"got {images.dtype} of shape {images.shape}"
+            )
+        if not images.flags.c_contiguous:
+            raise ValueError("images: expected C-contiguous; call np.ascontiguousarray first")
+        if labels is not None and (labels.dtype != np.int64 or labels.shape != (len(images),)):
+            raise ValueError(
+                f"labels: expected int64 of shape ({len(images)},), "
+                f"got {labels.dtype} of shape {labels.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """What a reader returns.
+
+    Attributes:
+        name: the data set's name on the command line.
+        train: what methods learn from; unless `bank` is given, the labelled bank of the evaluation.
+        test: the queries of the evaluation; None when there is nothing to evaluate on.
+        classes: class names in the order of the labels; empty when unlabelled.
+        mean: of the training pixels' red, green and blue, in 0..1.
+        std: likewise, above 0.
+        digest: identifies the content (hexadecimal); part of a run's key.
+        notes: what a reader of the results should know, such as files left out.
+        bank: the labelled images that the kNN bank and the linear classifier use when they are not
+            those of `train`, which may then be unlabelled.
+        split: the name of the training split.
+        unseen: whether the test images are of classes that no training image has, so that they
+            are retrieved from among themselves and never classified by the bank.
+        partial: whether these are fewer images than the data set officially has.
+        recalls: how many neighbours count for recall in the published tables.
+        understood: lines that say how files were read whose layout no data set prescribes.
+        left_out: how many files are not used, by reason.
+        path: the folder that was read, where it is the user's own; else "".
+
+    Raises:
+        ValueError: the parts do not fit together.
+    """
+
+    name: str
+    train: Split
+    test: Split | None
+    classes: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    digest: str
+    notes: tuple[str, ...] = ()
+    bank: Split | None = None
+    split: str = DEFAULT_SPLIT
+    unseen: bool = False
+    partial: bool = False
+    recalls: tuple[int, ...] = RECALLS
+    understood: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        parts = [part for part in (self.train, self.bank, self.test) if part is not None]
+        sizes = {part.images.shape[1:] for part in parts}
+        if len(sizes) > 1:
+            raise ValueError(f"train, bank and test images: expected one size, got {sorted(sizes)}")
+        if self.bank is not None and self.bank.labels is None:
+            raise ValueError("bank: expected None or labelled images, got unlabelled ones")
+        if self.test is not None and (not self.labelled or self.test.labels is None):
+            raise ValueError("test: expected None or labels in both parts, got unlabelled ones")
+        for part in parts:
+            if part.labels is None:
+                continue
+            if part.labels.min() < 0 or part.labels.max() >= len(self.classes):
+                raise ValueError(
+                    f"labels: expected 0..{len(self.classes) - 1}, "
+                    f"got {part.labels.min()}..{part.labels.max()}"
+                )
+        if self.unseen:
+            self._require_unseen_classes()
+
+    def _require_unseen_classes(self) -> None:
+        if self.test is None or self.test.labels is None or self.labelled_bank.labels is None:
+            raise ValueError("unseen: expected labelled training and test images")
+        shared = np.intersect1d(self.labelled_bank.labels, self.test.labels)
+        if len(shared):
+            raise ValueError(
+                f"unseen: expected no class in both training and test images, got {len(shared)} "
+                f"such as {self.classes[shared[0]]}"
+            )
+
+    @property
+    def image_size(self) -> int:
+        """Height of an image, in pixels."""
+        return int(self.train.images.shape[1])
+
+    @property
+    def labelled_bank(self) -> Split:
+        """What the kNN classifier votes with and the linear classifier learns from."""
+        return self.train if self.bank is None else self.bank
+
+    @property
+    def labelled(self) -> bool:
+        """Whether `labelled_bank` has labels, so that test images can be classified."""
+        return self.labelled_bank.labels is not None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a run's record keeps, ready for JSON; `classes` is their number.
+
+        A run's key is a digest of this, so `split`, `bank_images`, `unseen` and `partial` are
+        there only when they differ from what every data set had before they existed.
+        """
+        facts: dict[str, Any] = {
+            "name": self.name,
+            "digest": self.digest,
+            "train_images": len(self.train),
+            "test_images": len(self.test) if self.test else 0,
+            "classes": len(self.classes),
+            "image_size": self.image_size,
+            "labelled": self.labelled,
+        }
+        if self.split != DEFAULT_SPLIT:
+            facts["split"] = self.split
+        if self.bank is not None:
+            facts["bank_images"] = len(self.bank)
+        facts |= {name: True for name in ("unseen", "partial") if getattr(self, name)}
+        return facts
+
+    def reading(self) -> dict[str, Any]:
+        """Return what a record keeps of how the images were read, ready for JSON.
+
+        It is no part of a run's key: the digest says which images these are, wherever they lie.
+        """
+        return {
+            "understood": list(self.understood),
+            "notes": list(self.notes),
+            "left_out": dict(self.left_out),
+            "path": self.path,
+        }
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All that is said before training: what was understood, then the notes."""
+        return (*self.understood, *self.notes)
+
+
+def with_copies_noted(data: ImageData) -> ImageData:
+    """Return the data with notes of images that are copies of others, see `duplicates`."""
+    bank, test = (part.images if part else None for part in (data.bank, data.test))
+    return replace(data, notes=data.notes + duplicate_notes(data.train.images, bank, test))
+
+
+class Wanted(NamedTuple):
+    """What is asked of a reader, with nothing left open."""
+
+    image_size: int
+    """Height and width in pixels."""
+    split: str
+    partial: bool
+    size_given: bool = True
+    """Whether the user asked for `image_size`; else it is the data set's own, and a reader of
+    images without a common size may choose a better one."""
+
+
+class Dataset(ABC):
+    """A named data set: how to get it and how to read it."""
+
+    name: ClassVar[str]
+    """Name on the command line."""
+    description: ClassVar[str]
+    """One line for `bench list datasets`."""
+    default_recipe: ClassVar[str] = "paper"
+    """The recipe of a run that names none."""
+    splits: ClassVar[tuple[str, ...]] = (DEFAULT_SPLIT,)
+    """What can be trained on; the first is the default."""
+    refused_splits: ClassVar[Mapping[str, str]] = {}
+    """Parts of the data set that cannot be trained on and evaluated, with the reason."""
+    unseen_classes: ClassVar[bool] = False
+    """Whether the test images are of classes that no training image has; such a data set may be
+    taken in part."""
+    image_size: ClassVar[int]
+    """Height and width of its images in pixels, or what they are resized to by default."""
+    embedded: ClassVar[bool] = False
+    """Whether its images come with the suite, so that it needs no folder."""
+    resized: ClassVar[bool] = False
+    """Whether its images can be had in any size."""
+
+    def load(
+        self,
+        root: Path,
+        image_size: int | None = None,
+        split: str | None = None,
+        partial: bool = False,
+    ) -> ImageData:
+        """Read the images below `root`.
+
+        Args:
+            root: the folder that holds the data.
+            image_size: wanted height and width in pixels; None means the data set's own.
+            split: what to train on, one of `splits`; None means the first.
+            partial: take a copy that lacks images of the data set, which is an error otherwise.
+
+        Raises:
+            DataProblem: the data is missing, incomplete or damaged.
+            UsageProblem: the data set cannot be had in this size, has no such split, or has no
+                partial form.
+        """
+        if partial and not self.unseen_classes:
+            raise UsageProblem(
+                f"Data set {self.name!r} has no partial form. Leave --partial out: it is for "
+                "large data sets of which you have only some classes, such as cub200."
+            )
+        side, part = self._side(image_size), self.training_split(split)
+        with readable(self.name, root):
+            return self.read(root, Wanted(side, part, partial, image_size is not None))
+
+    @abstractmethod
+    def read(self, root: Path, wanted: Wanted) -> ImageData:
+        """Read what `load` was asked for and has found to make sense.
+
+        Raises:
+            DataProblem: the data is missing, incomplete or damaged.
+        """
+
+    @abstractmethod
+    def fetch(self, root: Path, report: Report = silent) -> None:
+        """Download below `root` what is missing, and verify all of it.
+
+        Raises:
+            DataProblem: it cannot be had, or is damaged and cannot be repaired.
+        """
+
+    def training_split(self, split: str | None) -> str:
+        """Return the split that is asked for, by default the first of `splits`.
+
+        Raises:
+            UsageProblem: there is none of this name, or it cannot be evaluated.
+        """
+        if split is None:
+            return self.splits[0]
+        if split in self.refused_splits:
+            raise UsageProblem(
+                f"Data set {self.name!r} cannot be trained on split {split!r} and evaluated: "
+                f"{self.refused_splits[split]} Choose among {', '.join(self.splits)}."
+            )
+        if split not in self.splits:
+            raise unknown_name(f"split of {self.name}", split, self.splits)
+        return split
+
+    def _side(self, image_size: int | None) -> int:
+        """Return the height and width that images are wanted in."""
+        side = self.image_size if image_size is None else image_size
+        if not self.resized and side != self.image_size:
+            raise UsageProblem(
+                f"Data set {self.name!r} has images of {self.image_size} x {self.image_size} "
+                f"pixels only; got image size {side}. Leave the image size out."
+            )
+        if side < SMALLEST_SIDE:
+            raise UsageProblem(f"Image size: expected at least {SMALLEST_SIDE} pixels, got {side}.")
+        return side
+
+
+@contextmanager
+def readable(name: str, root: Path) -> Iterator[None]:
+    """Turn an error of the operating system while data set `name` is read into a DataProblem."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or root
+        raise DataProblem(
+            f"{name}: {place} cannot be read: {error.strerror or error}. Expected a folder that "
+            "you may read; give it with --data DIR."
+        ) from error
+
+
+def default_root() -> Path:
+    """Return the folder of all data sets: $BENCH_DATA, else ~/.cache/instbench.
+
+    Raises:
+        UsageProblem: no home folder is known, as for a user without an entry in /etc/passwd.
+    """
+    chosen = os.environ.get("BENCH_DATA") or "~/.cache/instbench"
+    try:
+        return Path(chosen).expanduser()
+    except RuntimeError as error:
+        raise UsageProblem(
+            f"--data: expected the folder of the data sets; none is given, and no home folder is "
+            f"known for the default {chosen}; give --data DIR, or set BENCH_DATA to a whole path"
+        ) from error
+
+
+def root_of(dataset: Dataset, given: Path | None) -> Path:
+    """Return the folder that a data set is read from: the given one, else the default.
+
+    Raises:
+        UsageProblem: none is given and there is no default.
+    """
+    if given is not None:
+        return given
+    if dataset.embedded:
+        return Path()  # not used; a home folder is then not needed either
+    return default_root()
+
+
+def channel_statistics(
+    images: NDArray[np.uint8],
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return mean and standard deviation of (n, h, w, 3) pixels per channel, in 0..1.
+
+    The images may be a memory map: a few of them are read at a time. The standard deviation is at
+    least one grey level, so that constant images can be normalised.
+    """
+    levels = np.arange(256) / 255
+    # A histogram is exact and needs no floating-point copy of the images.
+    counts = np.zeros((3, 256), np.int64)
+    rows = max(1, COUNTED_AT_ONCE // images[0].size)
+    for start in range(0, len(images), rows):
+        block = images[start : start + rows]
+        for channel in range(3):
+            counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
+    mean, std = [], []
+    for share in counts / images[..., 0].size:
+        mean.append(float(share @ levels))
+        std.append(max(float(share @ (levels - mean[-1]) ** 2) ** 0.5, 1 / 255))
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])

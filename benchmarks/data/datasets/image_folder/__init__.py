@@ -1,0 +1,1 @@
+"""Any folder of images: its tree, its layout, its labels, and how it was read, in words."""

@@ -1,0 +1,1 @@
+"""Embeds the images of a run and measures the embeddings."""

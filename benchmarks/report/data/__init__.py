@@ -1,0 +1,1 @@
+"""What sections share: comparisons, values over seeds, the paper's rows."""

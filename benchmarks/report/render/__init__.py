@@ -1,0 +1,1 @@
+"""The document as HTML, Markdown, LaTeX and SVG."""

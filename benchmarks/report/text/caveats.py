@@ -1,0 +1,48 @@
+"""What a reader must know before the first figure: why figures are no reproduction."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from benchmarks.backbones import BACKBONES
+from benchmarks.report.data import recipe_facts
+from benchmarks.report.data.comparison import Comparison
+from benchmarks.report.document import Table
+
+RECIPE = "Not the paper's recipe: the difference to the published figure is not a reproduction gap"
+PARTIAL = "Part of the data set only: the figures do not compare with published ones"
+
+
+def caution(comparison: Comparison) -> str:
+    """Return why the figures do not compare with the paper's, or "" if they do."""
+    return " ".join(f"{text}." for text in _reasons(comparison))
+
+
+def _reasons(comparison: Comparison) -> Iterator[str]:
+    paper = recipe_facts.of_paper(comparison.dataset_name, comparison.recipe)
+    unlike = recipe_facts.differences(comparison.recipe, paper)
+    if unlike:
+        fields = "; ".join(
+            f"{k} = {recipe_facts.shown(here, k)} (paper: {recipe_facts.shown(there, k)})"
+            for k, (here, there) in unlike.items()
+        )
+        yield f"{RECIPE}. What differs: {fields}"
+    images = comparison.dataset
+    if images is not None and images.partial:
+        count = f"{images.train_images:,} images to train on and {images.test_images:,} to test on"
+        yield f"{PARTIAL}. There were {count}"
+    name = str(comparison.recipe.get("backbone", ""))
+    backbone = BACKBONES.get(name)
+    if backbone is not None and backbone.remark:
+        yield f"The backbone {name} is {backbone.remark}"
+    weights = (run.record.weights for run in comparison.runs)
+    own = sorted({file.file for file in weights if file is not None and not file.published})
+    if own:
+        yield f"Started from weights that are not the published file: {', '.join(own)}"
+
+
+def cautioned_above(table: Table) -> Table:
+    """Return a table that follows another with the same caution, which it refers to."""
+    if not table.caution:
+        return table
+    first = table.caution.split(". ")[0].removesuffix(".")
+    return replace(table, caution="", remarks=(f"{first}, as above.", *table.remarks))

@@ -1,0 +1,322 @@
+"""The paper's tables and figures, declared as data: which runs fill which row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.backbones import BACKBONES
+from benchmarks.common.errors import unknown_name
+from benchmarks.data.transforms.augment import Augmentation
+
+TRANSFORMS = ("crop", "jitter", "grayscale", "flip")
+"""What `Augmentation.without` can leave out: R, C, G and F of Table 7."""
+
+
+def without(*transforms: str) -> dict[str, Any]:
+    """Return the recipe's changes that leave transforms out, as `--set recipe.…=` states them."""
+    usual, left = Augmentation(), Augmentation().without(*transforms)
+    values = {f.name: (getattr(usual, f.name), getattr(left, f.name)) for f in fields(usual)}
+    return {f"augmentation.{name}": off for name, (on, off) in values.items() if on != off}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity that a table states."""
+
+    published: str
+    """Its name in results/published/tables.csv."""
+    figure: str
+    """Where a record keeps it: "knn" is `final.knn`, any other name a key of `final.figures`."""
+    words: str = ""
+    """Its name inside a sentence, of what methods are compared by; empty for all else."""
+
+    @property
+    def suffix(self) -> str:
+        """What sets its columns apart from those of what methods are compared by."""
+        return "" if self.words else f"_{self.figure}"
+
+
+KNN = Metric("kNN", "knn", "kNN accuracy")
+LINEAR = Metric("Linear", "linear")
+RECALL_AT_1 = Metric("R@1", "recall_at_1", "R@1")
+NMI = Metric("NMI", "nmi")
+
+
+def recall_at(*ks: int) -> tuple[Metric, ...]:
+    """Return R@1 and R@K for further K."""
+    return RECALL_AT_1, *(Metric(f"R@{k}", f"recall_at_{k}") for k in ks)
+
+
+def headline(unseen: bool) -> Metric:
+    """Return what methods are compared by: where classes are `unseen`, none can vote on them."""
+    return RECALL_AT_1 if unseen else KNN
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: its name in the paper and the run that measures it."""
+
+    published: str
+    """Name in results/published/tables.csv."""
+    method: str = ""
+    """Empty where the figure is only quoted."""
+    hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Changes of the recipe's fields, such as {"augmentation.flip": 0.0}."""
+    split: str | None = None
+    """Training split of the data set; None for any."""
+    quoted: str = ""
+    """Why the suite cannot measure it."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the row sets."""
+        return {**self.hyper_parameters, **self.recipe}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper."""
+
+    number: int
+    title: str
+    dataset: str
+    recipe: str
+    rows: tuple[Row, ...]
+    metrics: tuple[Metric, ...] = (KNN,)
+    reference: str = ""
+    """The row that the others change one thing of, if there is one."""
+    quick: str = ""
+    """A recipe that shows the order of the rows in minutes, if there is one."""
+    pretrained: bool = False
+    """Whether its networks start from pre-trained weights."""
+
+    @property
+    def headline(self) -> Metric:
+        """What its methods are compared by."""
+        return next(metric for metric in self.metrics if metric.words)
+
+
+_OTHER, _SUPERVISED, _NOT_RUN = "other backbone", "supervised", "not run here"
+_SMALL, _LARGE = "train", "train+unlabeled"
+_BIRDS_AND_CARS = (*recall_at(2, 4, 8), NMI)
+_PRODUCTS = (*recall_at(10, 100), NMI)
+
+
+def _unsupervised(clusters: int) -> tuple[Row, ...]:
+    """Return the rows that Tables 3 to 5 share, with DeepCluster's number of clusters."""
+    return (
+        Row("Exemplar", "exemplar"),
+        Row("NCE", "nce"),
+        Row("DeepCluster", "deepcluster", {"clusters": clusters}),
+        Row("MOM", "mom"),
+        Row("Ours", "invaspread"),
+    )
+
+
+_EVERY_TABLE = (
+    Table(
+        number=1,
+        title="kNN accuracy (%) on CIFAR-10",
+        dataset="cifar10",
+        recipe="paper",
+        quick="quick",
+        rows=(
+            Row("RandomCNN", "random-cnn"),
+            Row("DeepCluster (10)", "deepcluster", {"clusters": 10}),
+            Row("DeepCluster (1000)", "deepcluster", {"clusters": 1000}),
+            Row("Exemplar", "exemplar"),
+            Row("NPSoftmax", "npsoftmax"),
+            Row("NCE", "nce"),
+            Row("Triplet", "triplet"),
+            Row("Triplet (Hard)", "triplet-hard"),
+            Row("Ours", "invaspread"),
+        ),
+    ),
+    Table(
+        number=2,
+        title="linear and kNN accuracy (%) on STL-10",
+        dataset="stl10",
+        recipe="stl10",
+        metrics=(LINEAR, KNN),
+        rows=(
+            Row("RandomCNN", "random-cnn", split=_SMALL),
+            Row("k-MeansNet", quoted=_OTHER),
+            Row("HMP", quoted=_OTHER),
+            Row("Satck", quoted=_OTHER),
+            Row("Exemplar", quoted=_OTHER),
+            Row("NPSoftmax", "npsoftmax", split=_SMALL),
+            Row("NCE", "nce", split=_SMALL),
+            Row("DeepCluster (100)", "deepcluster", {"clusters": 100}, split=_SMALL),
+            Row("Ours (5K)", "invaspread", split=_SMALL),
+            Row("Ours (105K)", "invaspread", split=_LARGE),
+        ),
+    ),
+    Table(
+        number=3,
+        title="retrieval and clustering (%) on CUB200, unseen classes",
+        dataset="cub200",
+        recipe="cub200",
+        quick="unseen-quick",
+        metrics=_BIRDS_AND_CARS,
+        pretrained=True,
+        rows=(
+            Row("Initial (FC)", "random-cnn"),
+            Row("Lifted", quoted=_SUPERVISED),
+            Row("Clustering", quoted=_SUPERVISED),
+            Row("Triplet+", quoted=_SUPERVISED),
+            Row("Smart+", quoted=_SUPERVISED),
+            Row("Cyclic", quoted=_NOT_RUN),
+            *_unsupervised(clusters=100),
+        ),
+    ),
+    Table(
+        number=4,
+        title="retrieval and clustering (%) on Stanford Online Products, unseen classes",
+        dataset="products",
+        recipe="unseen",
+        metrics=_PRODUCTS,
+        pretrained=True,
+        rows=(Row("Initial (FC)", "random-cnn"), *_unsupervised(clusters=1000)),
+    ),
+    Table(
+        number=5,
+        title="retrieval and clustering (%) on Cars196, unseen classes",
+        dataset="cars196",
+        recipe="unseen",
+        quick="unseen-quick",
+        metrics=_BIRDS_AND_CARS,
+        pretrained=True,
+        rows=(Row("Initial (FC)", "random-cnn"), *_unsupervised(clusters=100)),
+    ),
+    Table(
+        number=6,
+        title="retrieval and clustering (%) on Stanford Online Products, unseen classes, "
+        "ResNet-18 from scratch",
+        dataset="products",
+        recipe="unseen-scratch",
+        metrics=_PRODUCTS,
+        rows=(
+            Row("Random", "random-cnn"),
+            Row("Exemplar", "exemplar"),
+            Row("NCE", "nce"),
+            Row("MOM", "mom"),
+            Row("Ours", "invaspread"),
+        ),
+    ),
+    Table(
+        number=7,
+        title="kNN accuracy (%) on CIFAR-10, one transform left out",
+        dataset="cifar10",
+        recipe="paper",
+        quick="quick",
+        reference="Full",
+        rows=(
+            Row("Full", "invaspread"),
+            Row("w/o R", "invaspread", recipe=without("crop")),
+            Row("w/o G", "invaspread", recipe=without("grayscale")),
+            Row("w/o C", "invaspread", recipe=without("jitter")),
+            Row("w/o F", "invaspread", recipe=without("flip")),
+        ),
+    ),
+    Table(
+        number=8,
+        title="kNN accuracy (%) on CIFAR-10, by augmentation and negatives",
+        dataset="cifar10",
+        recipe="paper",
+        quick="quick",
+        reference="Full",
+        rows=(
+            Row("Full", "invaspread"),
+            Row("No DA", "invaspread", recipe=without(*TRANSFORMS)),
+            Row("Hard", "invaspread", {"negatives": "hard"}),
+            Row("Easy", "invaspread", {"negatives": "easy"}),
+        ),
+    ),
+)
+
+TABLES = {table.number: table for table in _EVERY_TABLE}
+
+FIGURE_3 = {
+    "invaspread": "Ours",
+    "nce": "NCE",
+    "exemplar": "Exemplar",
+    "deepcluster": "DeepCluster",
+}
+"""Name in results/published/figure3.csv of the methods that Figure 3 shows."""
+
+
+def get(number: int) -> Table:
+    """Return a table by its number.
+
+    Raises:
+        UsageProblem: if the suite does not make that table.
+    """
+    if number not in TABLES:
+        raise unknown_name("table", str(number), map(str, TABLES))
+    return TABLES[number]
+
+
+def methods(number: int) -> list[str]:
+    """Return the methods that a table measures, each once, in its order."""
+    return list(dict.fromkeys(row.method for row in get(number).rows if row.method))
+
+
+def on(dataset: str) -> list[Table]:
+    """Return the tables on a data set, in the order of their numbers."""
+    return [table for table in TABLES.values() if table.dataset == dataset]
+
+
+def fitting(dataset: str, backbone: str) -> list[Table]:
+    """Return the tables that runs on a data set with a backbone may fill.
+
+    Where those on the data set differ in it, they are those whose networks start as the backbone
+    does: from pre-trained weights, or from scratch.
+    """
+    known = BACKBONES.get(backbone)
+    pretrained = known is not None and known.weights is not None
+    every = on(dataset)
+    return [table for table in every if table.pretrained == pretrained] or every
+
+
+def _published_folder() -> Path:
+    here = Path(__file__).parents[1]
+    installed = here / "published"  # the wheel carries it there
+    return installed if installed.is_dir() else here.parent / "results" / "published"
+
+
+@cache
+def published_tables() -> pd.DataFrame:
+    """Return the paper's tables: table, dataset, method, metric, value, note."""
+    return pd.read_csv(_published_folder() / "tables.csv")
+
+
+@cache
+def published_figure_3() -> pd.DataFrame:
+    """Return figures stated in the text or digitised from Figure 3."""
+    return pd.read_csv(_published_folder() / "figure3.csv")
+
+
+def published_value(table: Table, row: Row, metric: Metric = KNN) -> float | None:
+    """Return the paper's figure for a row, or None if the paper prints a dash."""
+    values = _published(table, row, metric).value
+    return None if values.empty or values.isna().all() else float(values.iloc[0])
+
+
+def published_note(table: Table, row: Row) -> str:
+    """Return what is noted beside the first of the paper's figures for a row."""
+    notes = _published(table, row, table.metrics[0]).note
+    return "" if notes.empty or notes.isna().all() else str(notes.iloc[0])
+
+
+def _published(table: Table, row: Row, metric: Metric) -> pd.DataFrame:
+    values = published_tables()
+    return values[
+        (values.table == table.number)
+        & (values.method == row.published)
+        & (values.metric == metric.published)
+    ]

@@ -1,6 +1,0 @@
-"""How fast the suite is: beside a plain pipeline, and beside what the machine can do at most."""
-
-from benchmarks.speed.measure import Settings, check, measure
-from benchmarks.speed.record import SpeedRecord, markdown, write
-
-__all__ = ["Settings", "SpeedRecord", "check", "markdown", "measure", "write"]

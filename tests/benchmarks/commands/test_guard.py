@@ -1,0 +1,134 @@
+"""How the command ends: one line and an exit status, in this process and in its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.commands.guard import Guarded
+from benchmarks.common.errors import DataProblem, UsageProblem, one_line, shown, unknown_name
+from benchmarks.runs.store import folder_name, path_part
+
+
+def ending(error: BaseException, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    @click.group(cls=Guarded)
+    def group():
+        pass
+
+    @group.command()
+    def fail():
+        raise error
+
+    return CliRunner().invoke(group, ["fail"])
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (UsageProblem("a\nb"), 2, "Error: a b"),
+        (DataProblem("gone"), 1, "Error: gone"),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+        (click.UsageError("no"), 2, "Error: no. See bench"),
+        (PermissionError(13, "Permission denied", "x/y"), 1, "x/y: Permission denied"),
+        (EOFError("x"), 1, "a file ends too early: x"),
+        (MemoryError(), 1, "out of memory"),
+        (KeyError("k\x1b[1m"), 1, "unforeseen: KeyError: 'k\\x1b[1m'"),
+        (RecursionError("deep"), 1, "unforeseen: RecursionError: deep"),
+    ],
+)
+def test_every_error_is_one_line_and_a_status(error, status, words, monkeypatch, tmp_path):
+    result = ending(error, monkeypatch, tmp_path)
+    assert result.exit_code == status
+    assert len(result.output.splitlines()) == 1
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
+def test_an_unforeseen_error_leaves_its_traceback_in_a_file(monkeypatch, tmp_path):
+    output = ending(ZeroDivisionError("x"), monkeypatch, tmp_path).output
+    (file,) = tmp_path.glob("bench-error-*.txt")
+    assert str(file) in output
+    assert "Traceback" in file.read_text()
+    assert "test_guard.py" in output  # the place
+    monkeypatch.setenv("BENCH_DEBUG", "1")
+    assert isinstance(ending(ZeroDivisionError("x"), monkeypatch, tmp_path).exception, Exception)
+
+
+def test_ctrl_c_that_a_library_made_an_error_of_its_own_is_told_as_such(monkeypatch, tmp_path):
+    error = ImportError("half imported")
+    error.__context__ = KeyboardInterrupt()
+    assert ending(error, monkeypatch, tmp_path).exit_code == 130
+
+
+def test_a_reader_that_has_gone_is_no_error(monkeypatch, tmp_path):
+    assert ending(BrokenPipeError(32, "Broken pipe"), monkeypatch, tmp_path).output == ""
+
+
+BENCH = [sys.executable, "-m", "benchmarks"]
+
+
+def test_output_that_cannot_be_written_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*BENCH, "list", "recipes"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_during_imports_is_one_line():
+    process = subprocess.Popen(
+        [*BENCH, "list", "recipes"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    loaded = Path(f"/proc/{process.pid}/maps")
+    while b"libtorch" not in loaded.read_bytes() and process.poll() is None:
+        time.sleep(0.01)  # torch takes longer than that
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == b"Interrupted.\n"
+    assert process.returncode == 130
+
+
+@pytest.mark.slow
+def test_names_that_the_terminal_cannot_show_are_escaped(tmp_path):
+    (tmp_path / "猫.yaml").write_text("lr: [")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [*BENCH, "run", "--recipe", "猫.yaml"], cwd=tmp_path, env=environment, capture_output=True
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_messages_show_is_bounded_and_moves_no_cursor():
+    endless: list = []
+    endless.append(endless)
+    for value in ("x" * 9999, endless, {"a": [[[[[[1]]]]]]}, 16**9999, list(range(9999))):
+        assert len(shown(value)) < 400
+    assert one_line("a\n\tb\x1b[2K\u2028c") == "a b\\x1b[2K c"
+    assert "Did you mean" not in str(unknown_name("x", "z" * 10**5, ["abc"]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["..", "../../x", "a/b", "a:b", "~", "a\0b", "\r\n", "", "x" * 999, "猫" * 999, "\udcff"],
+)
+def test_names_in_paths_lead_nowhere_and_are_bounded(name):
+    folder = folder_name(name, name, name, 0, "ab" * 32)
+    assert Path(folder).name == folder
+    assert folder.isprintable()
+    assert len(folder.encode()) < 255 - len(".part")
+    assert path_part(name)[0] not in ".~"
+
+
+def test_usual_names_stay_and_long_ones_are_told_apart():
+    assert folder_name("digits", "nce", "my recipe", 3, "ab" * 32) == (
+        "digits-nce-my recipe-s3-abababab"
+    )
+    assert path_part("x" * 99 + "a") != path_part("x" * 99 + "b")

@@ -1,0 +1,177 @@
+"""What is undefined is a dash that says why; features of a method's own are never ranked."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.report.document import NOTHING
+from benchmarks.report.render.html import html
+from benchmarks.report.sections import (
+    accuracy,
+    class_separation,
+    label_free,
+    learning_speed,
+    ranks,
+    retrieval,
+    significance,
+)
+from benchmarks.report.text.commands import Commands
+from benchmarks.report.text.footnotes import OWN
+from benchmarks.report.write import write_report
+from benchmarks.runs import store
+
+LONE = "every image is alone in its class"
+CLIPPED = "8 neighbours vote instead of 50"
+LABEL_FREE = ("alignment", "uniformity", "effective_rank", "view_agreement")
+
+
+def table_of(chapter_of, results, place=0):
+    (comparison,) = results.comparisons()
+    return chapter_of(comparison, Commands(results.path)).tables[place]
+
+
+def footnotes(table, cell):
+    return [table.notes[place] for place in cell.notes]
+
+
+def row_of(table, method):
+    return next(row for row in table.rows if row.data["method"] == method)
+
+
+def test_an_undefined_metric_is_a_dash_with_its_reason(results):
+    results.add("nce", [40.0], undefined={"nmi": LONE, "recall_at_1": LONE}, figures={"ari": 3.0})
+    table = table_of(retrieval.chapter, results)
+    cells = row_of(table, "nce").cells
+    for name in ("nmi", "recall_at_1"):
+        assert (cells[name].text, cells[name].value) == (NOTHING, None)
+        assert footnotes(table, cells[name]) == [f"Undefined: {LONE}."]
+    assert (cells["ari"].text, cells["ari"].notes) == ("3.0", ())
+    assert "map_at_r" not in cells
+    assert len(table.notes) == 1
+    assert LONE in row_of(table, "nce").data["undefined"]
+    assert {"nmi", "recall_at_1"} <= {column.key for column in table.shown}
+
+
+def test_reasons_reach_every_format(results):
+    results.add("nce", [40.0], undefined={"nmi": LONE}, figures={"ari": 3.0})
+    results.add("mom", [40.0], undefined=dict.fromkeys(LABEL_FREE, "collapsed"))
+    files = {path.name: path.read_text() for path in write_report(results.path)}
+    for suffix in (".html", ".md"):
+        assert any(LONE in text for name, text in files.items() if name.endswith(suffix))
+    tex = "".join(text for name, text in files.items() if name.startswith("retrieval"))
+    assert LONE in tex
+    assert "collapsed" in files["report.html"]
+
+
+def test_some_seeds_without_a_value_are_named(results):
+    results.add("nce", [40.0], seed=0, figures={"effective_rank": 7.0, "alignment": 1.0})
+    results.add("nce", [41.0], seed=1, undefined={"effective_rank": "collapsed"})
+    table = table_of(label_free.chapter, results)
+    cell = row_of(table, "nce").cells["effective_rank"]
+    assert cell.value == 7.0
+    assert footnotes(table, cell) == ["Undefined: collapsed (seed 1)."]
+
+
+def test_a_group_without_any_value_keeps_its_row(results):
+    results.add("nce", [40.0], undefined=dict.fromkeys(LABEL_FREE, "collapsed"))
+    table = table_of(label_free.chapter, results)
+    assert {row_of(table, "nce").cells[name].text for name in LABEL_FREE} == {NOTHING}
+
+
+def test_similarities_that_are_undefined_have_a_table(results):
+    results.add(
+        "nce", [40.0], undefined=dict.fromkeys(("similarity_overlap", "similarity_auc"), LONE)
+    )
+    table = table_of(class_separation.chapter, results)
+    cell = row_of(table, "nce").cells["similarity_auc"]
+    assert (cell.text, footnotes(table, cell)) == (NOTHING, [f"Undefined: {LONE}."])
+    assert not any(row.best for row in table.rows)
+
+
+def test_a_caveat_stands_at_its_value(results):
+    results.add(
+        "nce", [40.0], dataset="digits", protocols={"knn": "knn-8-0.1"}, caveats={"knn": CLIPPED}
+    )
+    table = table_of(accuracy.chapter, results)
+    cell = row_of(table, "nce").cells["measured"]
+    assert cell.text == "40.0"
+    assert footnotes(table, cell) == [f"{CLIPPED}."]
+    assert "knn-8-0.1" in table.caption
+
+
+def test_an_undefined_headline_is_no_failure(results):
+    results.add("nce", [None], dataset="digits", undefined={"knn": "one class"})
+    table = table_of(accuracy.chapter, results)
+    cell = row_of(table, "nce").cells["measured"]
+    assert (cell.text, footnotes(table, cell)) == (NOTHING, ["Undefined: one class."])
+    ((run,), _) = results.read()
+    assert run.record.headline == "kNN undefined: one class"
+
+
+def with_own(results, **fields):
+    """Add two methods that evaluate the embedding and a better one that does not, on digits."""
+    for seed in range(3):
+        for method, height, judged in (
+            ("nce", 40.0, "embedding"),
+            ("invaspread", 50.0, None),
+            ("pooled", 90.0, "own"),
+        ):
+            level = height + seed
+            views = {"alignment": 1.0, "similarity_auc": level / 100}
+            folder = results.add(
+                method, [level / 2, level], seed=seed, judged=judged, figures=views, **fields
+            )
+            right = np.arange(100) < level
+            frame = pd.DataFrame({"label": 1, "knn": right.astype(int)})
+            store.write_frame(folder, store.PREDICTIONS, frame)
+
+
+def test_features_of_its_own_are_marked_and_not_the_best(results):
+    with_own(results)
+    table = table_of(accuracy.chapter, results)
+    own = row_of(table, "pooled")
+    assert OWN in footnotes(table, own.cells["method"])
+    assert "features of its own" in own.cells["method"].code
+    assert own.cells["measured"].value == 91.0
+    assert [row.data["method"] for row in table.rows if row.best] == ["invaspread"]
+    assert own.data["own_features"] is True
+    assert all(OWN not in footnotes(table, row.cells["method"]) for row in table.rows if row != own)
+
+
+def test_features_of_its_own_are_not_tested(results):
+    with_own(results)
+    table = table_of(significance.chapter, results)
+    assert {row.data["method"] for row in table.rows} == {"nce", "invaspread"}
+    assert "best, invaspread" in table.caption
+    (said,) = [text for text in table.remarks if "features of their own" in text]
+    assert "pooled" in said
+
+
+def test_features_of_its_own_are_not_ranked(results):
+    with_own(results)
+    (comparison,) = results.comparisons()
+    assert ranks._accuracies(comparison).keys() == {"nce", "invaspread"}
+    assert learning_speed.own_target(comparison) == 40.0
+    table = table_of(label_free.chapter, results)
+    assert OWN in footnotes(table, row_of(table, "pooled").cells["method"])
+    assert "(2 of at least" in " ".join(table.remarks)
+
+
+def test_records_that_do_not_say_what_was_evaluated_are_ranked_as_ever(results):
+    results.add("nce", [40.0])
+    results.add("pooled", [70.0])
+    table = table_of(accuracy.chapter, results)
+    assert [row.data["method"] for row in table.rows if row.best] == ["pooled"]
+
+
+@pytest.mark.parametrize("level", [0.0, 3.0, 95.0, 100.0])
+def test_scores_at_the_edges_are_drawn_without_warnings(results, level):
+    figures = dict.fromkeys((*LABEL_FREE, "similarity_auc"), 0.0)
+    for method in ("nce", "mom", "random-cnn"):
+        results.add(method, [level] * (1 if method == "random-cnn" else 3), figures=figures)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        page = html(results.content())
+    assert f"{level:.1f}" in page
