@@ -16,6 +16,8 @@ FLOORS = (
     ("methods",),
     ("methods.testing",),
     ("benchmarks.common",),
+    ("benchmarks.data.basics",),
+    ("benchmarks.data.sources", "benchmarks.data.transforms"),
     ("benchmarks.data", "benchmarks.backbones"),
     ("benchmarks.evaluator",),
     ("benchmarks.training",),

@@ -3,16 +3,9 @@
 from pathlib import Path
 
 from benchmarks.common.errors import UsageProblem, unknown_name
+from benchmarks.data.basics import Report, default_root, silent
 from benchmarks.data.datasets import base
-from benchmarks.data.datasets.base import (
-    Dataset,
-    ImageData,
-    Report,
-    Split,
-    default_root,
-    readable,
-    silent,
-)
+from benchmarks.data.datasets.base import Dataset, ImageData, Split, readable
 from benchmarks.data.datasets.cars196 import Cars196
 from benchmarks.data.datasets.cifar import Cifar10, Cifar100
 from benchmarks.data.datasets.cub200 import Cub200

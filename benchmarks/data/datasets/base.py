@@ -1,8 +1,7 @@
 """What a data set is: a few facts and a reader that returns uint8 arrays once."""
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,23 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import DataProblem, UsageProblem, unknown_name
+from benchmarks.data.basics import SMALLEST_SIDE, Report, default_root, silent
 from benchmarks.data.duplicates import duplicate_notes
-
-Report = Callable[[str], None]
-"""Receives one line of progress at a time."""
 
 DEFAULT_SPLIT = "train"
 """The training split that a data set has unless it states others."""
 RECALLS = (1, 2, 4, 8)
 """How many neighbours count for recall, unless a data set states others."""
-SMALLEST_SIDE = 8
-"""Of images that are resized, in pixels."""
-COUNTED_AT_ONCE = 1 << 22
-"""Bytes of images; counting one channel of them takes three times as much memory."""
-
-
-def silent(message: str) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,22 +314,6 @@ def readable(name: str, root: Path) -> Iterator[None]:
         ) from error
 
 
-def default_root() -> Path:
-    """Return the folder of all data sets: $BENCH_DATA, else ~/.cache/instbench.
-
-    Raises:
-        UsageProblem: no home folder is known, as for a user without an entry in /etc/passwd.
-    """
-    chosen = os.environ.get("BENCH_DATA") or "~/.cache/instbench"
-    try:
-        return Path(chosen).expanduser()
-    except RuntimeError as error:
-        raise UsageProblem(
-            f"--data: expected the folder of the data sets; none is given, and no home folder is "
-            f"known for the default {chosen}; give --data DIR, or set BENCH_DATA to a whole path"
-        ) from error
-
-
 def root_of(dataset: Dataset, given: Path | None) -> Path:
     """Return the folder that a data set is read from: the given one, else the default.
 
@@ -352,26 +325,3 @@ def root_of(dataset: Dataset, given: Path | None) -> Path:
     if dataset.embedded:
         return Path()  # not used; a home folder is then not needed either
     return default_root()
-
-
-def channel_statistics(
-    images: NDArray[np.uint8],
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Return mean and standard deviation of (n, h, w, 3) pixels per channel, in 0..1.
-
-    The images may be a memory map: a few of them are read at a time. The standard deviation is at
-    least one grey level, so that constant images can be normalised.
-    """
-    levels = np.arange(256) / 255
-    # A histogram is exact and needs no floating-point copy of the images.
-    counts = np.zeros((3, 256), np.int64)
-    rows = max(1, COUNTED_AT_ONCE // images[0].size)
-    for start in range(0, len(images), rows):
-        block = images[start : start + rows]
-        for channel in range(3):
-            counts[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
-    mean, std = [], []
-    for share in counts / images[..., 0].size:
-        mean.append(float(share @ levels))
-        std.append(max(float(share @ (levels - mean[-1]) ** 2) ** 0.5, 1 / 255))
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])

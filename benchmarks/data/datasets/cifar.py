@@ -12,8 +12,9 @@ from numpy._core import multiarray
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import ImageData, Report, Split, Wanted, silent
-from benchmarks.data.sources.archive import ArchiveDataset, ArchiveFacts
+from benchmarks.data.basics import Report, silent
+from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
+from benchmarks.data.datasets.base import ImageData, Split, Wanted
 from benchmarks.data.sources.download import verify
 
 IMAGE_SIZE = 32

@@ -17,16 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import (
-    RECALLS,
-    SMALLEST_SIDE,
-    ImageData,
-    Report,
-    Split,
-    Wanted,
-    silent,
-)
-from benchmarks.data.sources.archive import ArchiveDataset, ArchiveFacts
+from benchmarks.data.basics import SMALLEST_SIDE, Report, silent
+from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
+from benchmarks.data.datasets.base import RECALLS, ImageData, Split, Wanted
 from benchmarks.data.sources.cache import fits_in_memory
 from benchmarks.data.sources.decode import Levels, Seen, levels_of
 from benchmarks.data.sources.decoded import content_notes, open_or_decode, source_of

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.data.datasets.base import Dataset, ImageData, Report, Split, Wanted, silent
+from benchmarks.data.basics import Report, silent
+from benchmarks.data.datasets.base import Dataset, ImageData, Split, Wanted
 
 IMAGE_SIZE = 8
 BRIGHTEST = 16

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import ImageData, Report, Split, Wanted, silent
-from benchmarks.data.sources.archive import ArchiveDataset, ArchiveFacts
+from benchmarks.data.basics import Report, silent
+from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
+from benchmarks.data.datasets.base import ImageData, Split, Wanted
 from benchmarks.data.sources.cache import Fill, fits_in_memory, open_images
 from benchmarks.data.sources.download import verify
 

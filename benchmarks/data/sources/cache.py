@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import Report, silent
+from benchmarks.data.basics import Report, silent
 from benchmarks.data.sources.download import DiskProblem, exclusive
 from benchmarks.data.sources.survey import is_settled, stamp
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import SMALLEST_SIDE, Report, channel_statistics, default_root
+from benchmarks.data.basics import SMALLEST_SIDE, Report, channel_statistics, default_root
 from benchmarks.data.sources.cache import (
     BLOCK_BYTES,
     CHECKED_ALWAYS,

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from benchmarks import __version__
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import Report, silent
+from benchmarks.data.basics import Report, silent
 from benchmarks.data.sources.unpack import unpacked as unpacked
 
 TIMEOUT = 30.0

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichBars
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import Report
+from benchmarks.data.basics import Report
 from benchmarks.data.sources.cache import Fill, Progress
 from benchmarks.data.sources.decode import (
     DECLARED,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.data.sources.archive import ArchiveFacts
+from benchmarks.data.datasets.archive import ArchiveFacts
 
 
 class Mirror(ThreadingHTTPServer):

@@ -10,15 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import (
-    Dataset,
-    ImageData,
-    Report,
-    Split,
-    Wanted,
-    silent,
-    with_copies_noted,
-)
+from benchmarks.data.basics import Report, silent
+from benchmarks.data.datasets.base import Dataset, ImageData, Split, Wanted, with_copies_noted
 from benchmarks.data.datasets.image_folder.labels import listed, read_rows
 from benchmarks.data.datasets.image_folder.layout import (
     NOT_SCORED,

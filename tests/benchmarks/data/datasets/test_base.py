@@ -8,8 +8,9 @@ import pytest
 
 from benchmarks.common.errors import UsageProblem
 from benchmarks.data import datasets
+from benchmarks.data.basics import channel_statistics, default_root
 from benchmarks.data.datasets import base
-from benchmarks.data.datasets.base import ImageData, Split, channel_statistics, default_root
+from benchmarks.data.datasets.base import ImageData, Split
 
 IMAGES = np.zeros((4, 8, 8, 3), np.uint8)
 LABELS = np.array([0, 1, 1, 0])
@@ -128,7 +129,7 @@ def test_channel_statistics_read_a_memory_map_a_few_images_at_a_time(tmp_path, m
     images = np.random.default_rng(0).integers(0, 256, (300, 32, 32, 3), np.uint8)
     expected = channel_statistics(images)
     np.save(tmp_path / "images.npy", images)
-    monkeypatch.setattr(base, "COUNTED_AT_ONCE", 10_000)
+    monkeypatch.setattr("benchmarks.data.basics.COUNTED_AT_ONCE", 10_000)
     tracemalloc.start()
     found = channel_statistics(np.load(tmp_path / "images.npy", mmap_mode="r"))
     _, peak = tracemalloc.get_traced_memory()

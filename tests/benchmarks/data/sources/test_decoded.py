@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import channel_statistics
+from benchmarks.data.basics import channel_statistics
 from benchmarks.data.sources import cache, decoded, photos, survey
 from benchmarks.data.sources.decoded import (
     cache_folder,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import silent
-from benchmarks.data.sources import archive as module
-from benchmarks.data.sources.archive import ArchiveDataset, ArchiveFacts
+from benchmarks.data.basics import silent
+from benchmarks.data.datasets import archive as module
+from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
 
 FACTS = ArchiveFacts(
     folder="words",

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.datasets.base import Dataset, Report, silent
+from benchmarks.data.basics import Report, silent
+from benchmarks.data.datasets.base import Dataset
 from benchmarks.data.sources.download import download, exclusive, verify
 from benchmarks.data.sources.unpack import unpacked
 
