@@ -80,6 +80,7 @@ class Trainer:
                 "expected at least 2 training images, as one view of one image has "
                 "no batch statistics, found 1; give more images"
             )
+        self.schedule = recipe.schedule_of(self.epochs) if self.epochs else None
         self.optimizer = self._build_optimizer() if self.epochs else None
         self.history = pd.DataFrame()
         self._joined_logged = False
@@ -143,7 +144,7 @@ class Trainer:
         """Train one epoch; returns its row, its seconds and the views that passed."""
         started = time.perf_counter()
         method, recipe = self.method, self.recipe
-        lr = self._set_lr(recipe.lr_at(epoch))
+        lr = self._set_lr(recipe.lr * self.schedule.factor(epoch) if self.schedule else 0.0)
         torch.manual_seed(derive_seed(self.seed, epoch, "method"))
         augmentation_draws = generator(self.seed, epoch, "augmentation", self.device)
         clock = self.stopwatch
@@ -233,7 +234,7 @@ class Trainer:
     def _shown(self, batches: list[Tensor], epoch: int) -> Iterator[Tensor]:
         """Yield the (views * b, 3, h, w) images of which each batch shows a view, view by view."""
         train, views = self.images.train, self.method.views
-        if self.recipe.partners == "itself" or views != 2:
+        if self.recipe.positive == "self" or views != 2:
             yield from (images.repeat(views, 1, 1, 1) for images in train.stream(batches))
             return
         partners = self._partners(epoch)
