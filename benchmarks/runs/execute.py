@@ -33,7 +33,7 @@ from benchmarks.runs import store as records
 from benchmarks.runs.code_changes import code_facts, write_code
 from benchmarks.training import checkpoint as checkpoints
 from benchmarks.training.loggers.console import Progress
-from benchmarks.training.recipe import Recipe
+from benchmarks.training.recipe import Recipe, key_fields
 from benchmarks.training.recipe.overrides import declared
 from benchmarks.training.recipe.reader import asdict_recipe
 from benchmarks.training.slices import Slice, SliceLog
@@ -98,15 +98,12 @@ class Run:
         return declared(self.method, self.hyper_parameters)
 
     def _digest(self, code: Mapping[str, Any]) -> str:
-        recipe = asdict_recipe(self.recipe)
-        for name in ("name", "description", "methods"):  # how it is called is not what it does
-            recipe.pop(name)
         configuration = {
             "schema": records.SCHEMA_VERSION,
             "method": self.method.name,
             "hyper_parameters": self.declared_hyper_parameters,
             "dataset": self.data.facts(),
-            "recipe": recipe,
+            "recipe": key_fields(self.recipe),
             "seed": self.seed,
             "precision": self.precision,
             **code,

@@ -122,6 +122,7 @@ class Trainer:
             weight_decay=recipe.weight_decay,
             nesterov=recipe.nesterov,
             decay_all=recipe.decay_all,
+            betas=recipe.betas,
             device=self.device,
         )
 
@@ -154,7 +155,7 @@ class Trainer:
             embedded = self._finish(untrained, True, epoch_done, evaluated)
         for epoch in range(done, self.epochs):
             started = time.monotonic()
-            due = self._evaluation_due(epoch)
+            due = self.evaluator.settings.due(epoch + 1, self.epochs)
             embedded = self._finish(self.train_epoch(epoch), due, epoch_done, evaluated)
             now = time.monotonic()
             if deadline is not None and epoch + 1 < self.epochs and 2 * now - started > deadline:
@@ -256,7 +257,7 @@ class Trainer:
     def _stream(self, batches: list[Tensor], epoch: int) -> Iterator[Tensor]:
         """Yield the (views * b, 3, h, w) images of which each batch shows a view, view by view."""
         train, views = self.images.train, len(self.views)
-        if self.recipe.partners == "itself" or views != 2:
+        if self.recipe.positive == "self" or views != 2:
             yield from (images.repeat(views, 1, 1, 1) for images in train.stream(batches))
             return
         features = self.evaluator.embedder.training_features()
@@ -285,10 +286,6 @@ class Trainer:
                 f"epoch {epoch + 1}; left out"
             )
         return {name: value for name, value in metrics.items() if name not in broken}
-
-    def _evaluation_due(self, epoch: int) -> bool:
-        done = epoch + 1
-        return done in (1, self.epochs) or done % self.recipe.evaluate_every == 0
 
     def _finish(
         self,
