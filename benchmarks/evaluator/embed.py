@@ -92,7 +92,7 @@ class Embedder:
     def training_features(self) -> Tensor:
         """Return the training images' (n, feature_size) pooled features, fp32, on the device."""
         with self._evaluation_mode():
-            return torch.cat(list(self._pass(self.images.train, self.method.encoder.features)))
+            return torch.cat(list(self._pass(self.images.train, self.method.backbone.features)))
 
     def predict(self, store: ImageStore) -> Tensor | None:
         """Return the method's (heads, n) predicted classes; None if it predicts none."""

@@ -156,7 +156,8 @@ def _vote(
         if images < settings.knn_k:
             accuracy.warn(
                 accuracy,
-                f"{images} neighbours vote instead of {settings.knn_k}: the bank has no more images",
+                f"{images} neighbours vote instead of {settings.knn_k}: the bank has no more "
+                "images",
             )
         found.add(accuracy, name, f"knn-{k}-{settings.knn_temperature:g}")
     return table

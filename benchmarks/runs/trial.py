@@ -20,7 +20,7 @@ from benchmarks.common.errors import MethodProblem, UsageProblem
 from benchmarks.data.datasets.base import ImageData
 from benchmarks.training.recipe import Recipe
 from benchmarks.training.recipe.overrides import not_settable
-from benchmarks.training.trainer import check_batch_size
+from benchmarks.training.sampling import check_batch_size
 from methods import Batch, Method
 from methods.base import Clock, View, normalise, views_of
 from methods.base.code import code_of
@@ -121,7 +121,11 @@ class _Trial:
         except BaseException:
             # Less than it is made for is no reason to refuse it, nor is the CPU where there is a
             # GPU: what is wrong all the same ends its run at the first step.
-            if instances < self.instances or not self._affordable(built) or torch.cuda.is_available():
+            if (
+                instances < self.instances
+                or not self._affordable(built)
+                or torch.cuda.is_available()
+            ):
                 return []
             if few == self.recipe.batch_size:
                 raise

@@ -22,7 +22,10 @@ def appended(
         views: images that passed through the network in training, each view counted.
     """
     earlier = history.iloc[-1] if len(history) else dict.fromkeys(TOTALS, 0)
-    sums = {name: earlier[name] + value for name, value in zip(TOTALS, (views, train, evaluate), strict=True)}
+    sums = {
+        name: earlier[name] + value
+        for name, value in zip(TOTALS, (views, train, evaluate), strict=True)
+    }
     sums["images_seen"] = int(sums["images_seen"])
     leading = {"epoch": row["epoch"], "knn": np.nan, "images_per_second": np.nan}
     return pd.concat([history, pd.DataFrame([{**leading, **row, **sums}])], ignore_index=True)

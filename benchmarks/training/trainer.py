@@ -18,15 +18,15 @@ from benchmarks.data.loader import Stores
 from benchmarks.evaluator.embed import Embedded
 from benchmarks.evaluator.per_epoch import Evaluator
 from benchmarks.training import optimisers
-from benchmarks.training.loggers.console import Progress
 from benchmarks.training.history import appended
+from benchmarks.training.loggers.console import Progress
 from benchmarks.training.positives import self_or_neighbour
 from benchmarks.training.recipe import Recipe
 from benchmarks.training.sampling import check_batch_size, split_order
 from benchmarks.training.training_set import TrainingSetPass
 from benchmarks.training.views import ViewMaker
 from methods import Batch, Clock, Method
-from methods.base import views_of
+from methods.base import TrainingSet, views_of
 from methods.testing.contract import MethodCheckError, as_metrics, not_finite
 
 CHECK_EVERY = 20
@@ -168,7 +168,7 @@ class Trainer:
         torch.manual_seed(derive_seed(self.seed, epoch, "method"))
         draws = generator(self.seed, epoch, "augmentation", self.device)
         self.stopwatch.start()
-        self._start(epoch)
+        self.start(epoch)
         batches = self.batches(epoch)
         clock = self.clock(epoch, len(batches))
         losses, checked = torch.zeros(len(batches), device=self.device), 0
@@ -237,13 +237,15 @@ class Trainer:
         order = self.method.sample(draws)
         if order is None:
             order = torch.randperm(len(self.images.train), generator=draws)
-        return split_order(
-            order.to(self.device), self.recipe.batch_size, self.method.drop_last
-        )
+        return split_order(order.to(self.device), self.recipe.batch_size, self.method.drop_last)
 
-    def _start(self, epoch: int) -> None:
+    def training_set(self) -> TrainingSet:
+        """Return the training set as the method's hooks may look at it."""
+        return TrainingSetPass(self.evaluator.embedder)
+
+    def start(self, epoch: int) -> None:
         """Call the method's hooks before a round and before an epoch."""
-        clock, train = self.clock(epoch), TrainingSetPass(self.evaluator.embedder)
+        clock, train = self.clock(epoch), self.training_set()
         if clock.epoch == 0:
             self.method.start_round(clock, train)
         self.method.start_epoch(clock, train)

@@ -68,7 +68,7 @@ class ViewMaker:
                 self.std,
                 generator,
                 self.crop_size,
-                size,
+                **({} if size is None else {"size": size}),
             )  # (count * b, 3, size, size)
             made += some.chunk(count)
         return tuple(
