@@ -129,7 +129,9 @@ def _sampled(
     rows, columns = grid[0, :, :height], grid[1, :, :width]
     if flipped is not None:
         columns = torch.where(flipped.unsqueeze(1), columns.flip(1), columns)
-    points = torch.view_as_real(torch.complex(columns.unsqueeze(1), rows.unsqueeze(2)))
+    points = torch.stack(
+        torch.broadcast_tensors(columns.unsqueeze(1), rows.unsqueeze(2)), dim=-1
+    )  # (n, height, width, 2), x before y
     return F.grid_sample(pixels, points, padding_mode="border", align_corners=False)
 
 

@@ -30,6 +30,14 @@ def test_blur_keeps_a_constant_image():
     torch.testing.assert_close(blurred, grey)
 
 
+@pytest.mark.parametrize("side", [1, 2, 8, 30])
+def test_the_usual_kernel_is_that_of_the_smaller_side(side):
+    images = torch.rand(2, 3, side, side + 40, generator=torch.Generator().manual_seed(0))
+    sigma, applied = torch.full((2,), 1.5), torch.full((2,), True)
+    expected = gaussian_blur(images, sigma, applied, kernel_size(side))
+    assert torch.equal(gaussian_blur(images, sigma, applied), expected)
+
+
 def test_solarisation_is_torchvision_s(pixels):
     applied = torch.tensor([True, False, True, False, True, True])
     found = solarize(pixels, applied)
@@ -42,6 +50,6 @@ def test_solarisation_is_torchvision_s(pixels):
     assert torch.equal(found[1], pixels[1])
 
 
-@pytest.mark.parametrize(("side", "size"), [(8, 3), (32, 3), (96, 9), (224, 23)])
+@pytest.mark.parametrize(("side", "size"), [(1, 1), (2, 3), (8, 3), (32, 3), (96, 9), (224, 23)])
 def test_the_kernel_is_a_tenth_of_the_side_and_odd(side, size):
     assert kernel_size(side) == size
