@@ -7,12 +7,13 @@ from benchmarks.data.basics import Report, default_root, silent
 from benchmarks.data.datasets import base
 from benchmarks.data.datasets.base import Dataset, ImageData, Split, readable
 from benchmarks.data.datasets.cars196 import Cars196
-from benchmarks.data.datasets.cifar import Cifar10, Cifar100
+from benchmarks.data.datasets.cifar import Cifar10, Cifar100, Cifar100SuperClasses
 from benchmarks.data.datasets.cub200 import Cub200
 from benchmarks.data.datasets.digits import Digits
 from benchmarks.data.datasets.image_folder.dataset import Folder
 from benchmarks.data.datasets.products import Products
 from benchmarks.data.datasets.stl10 import Stl10
+from benchmarks.data.datasets.svhn import Svhn
 
 __all__ = ["Dataset", "ImageData", "Split", "default_root", "fetch", "get", "names", "root_of"]
 
@@ -22,7 +23,9 @@ _DATASETS: dict[str, Dataset] = {
         Digits(),
         Cifar10(),
         Cifar100(),
+        Cifar100SuperClasses(),
         Stl10(),
+        Svhn(),
         Cub200(),
         Cars196(),
         Products(),

@@ -43,6 +43,9 @@ class ArchiveDataset(Dataset):
     """
 
     facts: ClassVar[ArchiveFacts]
+    lock_name: ClassVar[str] = ""
+    """What data sets from the same archive share, so that one of them brings it at a time; empty
+    for the data set's own name."""
 
     @property
     @abstractmethod
@@ -99,7 +102,7 @@ class ArchiveDataset(Dataset):
         archive = target.parent / facts.archive
         if not mirrors and not archive.is_file():
             raise self._absent(target, root)
-        with exclusive(archive.parent, self.name, report):
+        with exclusive(archive.parent, self.lock_name or self.name, report):
             # Another process may have brought it while this one waited.
             problem = self._problem(target, root)
             if problem is None:

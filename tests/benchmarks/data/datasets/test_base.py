@@ -220,11 +220,13 @@ def test_names_and_get():
         "cars196",
         "cifar10",
         "cifar100",
+        "cifar100-20",
         "cub200",
         "digits",
         "folder",
         "products",
         "stl10",
+        "svhn",
     ]
     assert all(datasets.get(name).name == name for name in datasets.names())
     with pytest.raises(UsageProblem, match=r"Unknown data set 'cifar'.*cifar10"):
