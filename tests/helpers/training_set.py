@@ -1,4 +1,4 @@
-"""A training set for the hooks of a method, and an encoder that shows what a method does with it."""
+"""A training set for the hooks of a method, and the plainest encoder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
