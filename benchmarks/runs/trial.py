@@ -21,6 +21,7 @@ from benchmarks.data.datasets.base import ImageData
 from benchmarks.training.recipe import Recipe
 from benchmarks.training.recipe.overrides import not_settable
 from benchmarks.training.sampling import check_batch_size
+from benchmarks.training.views import looks_of
 from methods import Batch, Method
 from methods.base import Clock, View, normalise, views_of
 from methods.base.code import code_of
@@ -62,7 +63,7 @@ def try_out(
     """
     if code_of(method).own:
         check_batch_size(method, recipe, len(data.train.images))
-        _build_own(method, values, recipe, len(data.train.images))
+        _check_training(_build_own(method, values, recipe, len(data.train.images)), recipe, data)
         return []
     trial = _Trial(method, values, recipe, data)
     with _random_states_kept(), _told(method, user_set):
@@ -73,11 +74,26 @@ def try_out(
 
 def _build_own(
     method: type[Method], values: Mapping[str, Any], recipe: Recipe, instances: int
-) -> None:
+) -> Method:
     try:
         with _random_states_kept():
-            method(ToyEncoder(recipe.embedding_size), instances=instances, **values)
+            return method(ToyEncoder(recipe.embedding_size), instances=instances, **values)
     except ValueError as error:
+        raise UsageProblem(f"{method.name}: {error}") from error
+
+
+def _check_training(method: Method, recipe: Recipe, data: ImageData) -> None:
+    """Check what the recipe makes of a method's views and of its epochs.
+
+    Raises:
+        UsageProblem: if a view is larger than the images or changes a field that is none, or the
+            warm-up is longer than a round.
+    """
+    try:
+        side = recipe.crop_size or data.image_size
+        looks_of(views_of(method.views), recipe.augmentation, side)
+        recipe.schedule_of(max(1, method.epochs(recipe.epochs)))
+    except UsageProblem as error:
         raise UsageProblem(f"{method.name}: {error}") from error
 
 
@@ -95,6 +111,8 @@ class _Trial:
     def take(self) -> list[str]:
         """Build the method for all images and take a step; return notes."""
         built = self._build(self.instances)
+        contract.check_instance(built)
+        _check_training(built, self.recipe, self.data)
         notes = [
             f"{self.method.name}: {name} is not keyword-only: it cannot be set and no record "
             "states it; write it after `*`"

@@ -41,13 +41,7 @@ class ViewMaker:
         crop_size: int | None = None,
     ) -> None:
         self.views, self.mean, self.std, self.crop_size = tuple(views), mean, std, crop_size
-        for number, view in enumerate(self.views):
-            if view.size is not None and not 1 <= view.size <= image_size:
-                raise UsageProblem(
-                    f"view {number}: size: expected 1 to {image_size}, the side of the images, "
-                    f"found {view.size}; set a larger recipe.image_size or smaller views"
-                )
-        looks = [(view.size, changed(augmentation, view.changes)) for view in self.views]
+        looks = looks_of(self.views, augmentation, image_size)
         self._runs = [(look, len(list(same))) for look, same in groupby(looks)]
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -75,6 +69,28 @@ class ViewMaker:
             tensor if view.transform is None else view.transform(tensor)
             for view, tensor in zip(self.views, made, strict=True)
         )
+
+
+def looks_of(
+    views: Sequence[View], augmentation: Augmentation, image_size: int
+) -> list[tuple[int | None, Augmentation]]:
+    """Return the size and the augmentation of each view; a size of None is the images'.
+
+    Args:
+        views: of a method.
+        augmentation: the recipe's.
+        image_size: smaller side in pixels of the images that views are made of.
+
+    Raises:
+        UsageProblem: if a view is larger than the images or changes a field that is none.
+    """
+    for number, view in enumerate(views):
+        if view.size is not None and not 1 <= view.size <= image_size:
+            raise UsageProblem(
+                f"view {number}: size: expected 1 to {image_size}, the side of the images, found "
+                f"{view.size}; set a larger recipe.image_size or smaller views"
+            )
+    return [(view.size, changed(augmentation, view.changes)) for view in views]
 
 
 def changed(augmentation: Augmentation, changes: Mapping[str, Any]) -> Augmentation:
