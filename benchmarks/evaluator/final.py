@@ -97,8 +97,7 @@ def evaluate_final(evaluator: Evaluator, embedded: Embedded, data: ImageData) ->
     if embedded.test is None or test is None or bank.labels is None or test.labels is None:
         return found.evaluation(headline)
     if len(np.unique(test.labels)) < 2:
-        for name in embedded.test:
-            found.add(_left_out(data), name)
+        _leave_out(found, evaluator, embedded, data)
         return found.evaluation(headline)
     for name, queries in embedded.test.items():
         _retrieve_and_cluster(found, name, queries, test.labels, data.recalls)
@@ -117,14 +116,22 @@ def evaluate_final(evaluator: Evaluator, embedded: Embedded, data: ImageData) ->
     )
 
 
-def _left_out(data: ImageData) -> Metrics:
-    """Return the metrics that test images of one class leave undefined."""
-    missing = [*(f"recall_at_{k}" for k in data.recalls), "map_at_r", *CLUSTERING_METRICS]
-    missing += ["similarity_overlap", "similarity_auc"]
-    missing += ["knn", "linear"] if not data.unseen else []
-    found = Metrics()
-    found.leave_out(missing, ONE_TEST_CLASS)
-    return found
+def _leave_out(found: _Found, evaluator: Evaluator, embedded: Embedded, data: ImageData) -> None:
+    """Add why test images of one class leave the metrics that need labels undefined."""
+
+    def leave_out(names: Sequence[str], representation: str) -> None:
+        metrics = Metrics()
+        metrics.leave_out(names, ONE_TEST_CLASS)
+        found.add(metrics, representation)
+
+    for name in embedded.bank:
+        recalls = [f"recall_at_{k}" for k in data.recalls]
+        leave_out([*recalls, "map_at_r", *CLUSTERING_METRICS], name)
+    leave_out(["similarity_overlap", "similarity_auc"], embedded.headline)
+    if not data.unseen:
+        for name in (*embedded.bank, *evaluator.memory()):
+            leave_out(["knn"], name)
+        leave_out(["linear"], _probed(embedded, evaluator.settings))
 
 
 def _vote(
@@ -145,14 +152,14 @@ def _vote(
     table = None
     for name, rows in banks.items():
         accuracy = Metrics()
+        queries = _rows_of(embedded.test, name, embedded.headline)
+        predicted = knn_predict(rows, bank_labels, queries, k, settings.knn_temperature)
+        if name == embedded.headline:
+            table = pd.DataFrame({"label": labels, "knn": predicted}).astype(np.int32)
         if (bank_labels == bank_labels[0]).all():
             accuracy.leave_out(("knn",), ONE_BANK_CLASS)
         else:
-            queries = _rows_of(embedded.test, name, embedded.headline)
-            predicted = knn_predict(rows, bank_labels, queries, k, settings.knn_temperature)
             accuracy["knn"] = percent(predicted == labels)
-            if name == embedded.headline:
-                table = pd.DataFrame({"label": labels, "knn": predicted}).astype(np.int32)
         if images < settings.knn_k:
             accuracy.warn(
                 accuracy,
@@ -190,9 +197,7 @@ def _probe(
     settings: EvaluationSettings,
 ) -> None:
     """Add the accuracy of a linear SVM fitted on the bank, of one representation."""
-    name = embedded.headline
-    if settings.linear_features == "pooled" and FEATURES in embedded.bank:
-        name = FEATURES
+    name = _probed(embedded, settings)
     images, probe = np.unique(bank_labels, return_counts=True)[1], Metrics()
     if len(images) < 2:
         probe.leave_out(("linear",), ONE_BANK_CLASS)
@@ -206,6 +211,13 @@ def _probe(
     found.add(probe, name, f"linear-svm-{chosen}")
     if settings.linear_c == "cross-validated" and chosen == settings.linear_c:
         found.add(Metrics({"linear_c": c}), name)
+
+
+def _probed(embedded: Embedded, settings: EvaluationSettings) -> str:
+    """Return the representation that the linear SVM classifies."""
+    if settings.linear_features == "pooled" and FEATURES in embedded.bank:
+        return FEATURES
+    return embedded.headline
 
 
 def _chosen_c(

@@ -142,6 +142,24 @@ def check_groups(groups: Sequence[Mapping[str, Any]]) -> None:
         all("params" in group for group in groups),
         "expected parameter_groups() to return groups with `params`, got one without",
     )
+    for group in groups:
+        _check_overrides(group)
+
+
+def _check_overrides(group: Mapping[str, Any]) -> None:
+    """Check the values of what a group overrides."""
+    for key in ("lr_scale", "momentum", "weight_decay"):
+        value = group.get(key, 0)
+        require(
+            isinstance(value, int | float) and math.isfinite(value) and value >= 0,
+            f"expected {key} to be a number of at least 0, got {describe(value)}",
+        )
+    schedule = group.get("schedule", "constant")
+    require(
+        schedule == "constant",
+        f"expected schedule to be 'constant', or left out for the recipe's, got "
+        f"{describe(schedule)}",
+    )
 
 
 def check_order(order: object, instances: int, at_least: int = 1) -> None:

@@ -272,7 +272,7 @@ def test_batch_statistics_are_those_of_a_group(groups):
     rows = torch.cat([normalise(encoder(images[start:end])) for start, end in passes])
     found = method.loss(Batch(torch.arange(8), views))
     torch.testing.assert_close(found, instance_spread_loss(rows[:8], rows[8:]))
-    assert method.encoder[1].num_batches_tracked == groups
+    assert method.encoder.backbone[1].num_batches_tracked == groups
 
 
 def test_options_reach_the_loss():

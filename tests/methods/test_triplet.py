@@ -129,7 +129,7 @@ def test_both_views_are_anchors_and_each_others_positive():
     assert trial.method.loss(batch).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
-def test_figures_show_a_collapse():
+def test_metrics_show_a_collapse():
     class Constant(nn.Module):
         embedding_size = 4
 
@@ -137,10 +137,10 @@ def test_figures_show_a_collapse():
             return torch.ones(len(images), 4)
 
     method = Triplet(Constant(), 10)
-    assert method.figures() == {}
+    assert method.metrics() == {}
     batch = Batch(torch.arange(3), (torch.randn(3, 3, 8, 8),) * 2)
     assert method.loss(batch).item() == pytest.approx(0.5)
-    assert method.figures() == pytest.approx(
+    assert method.metrics() == pytest.approx(
         {"positive_distance": 0.0, "negative_distance": 0.0}, abs=1e-5
     )
 
