@@ -10,9 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, check_choice, check_positive
 from methods.base import Batch, Method
-from methods.blocks.arguments import as_floats, check_choice
 from methods.blocks.logits import log_one_minus_softmax, other_instances, similarity
 
 Negatives = Literal["all", "hard", "easy"]

@@ -13,11 +13,11 @@ from benchmarks.evaluator.gallery import gallery
 from benchmarks.evaluator.per_epoch import Embedded, Evaluator
 from benchmarks.training.recipe import Recipe
 from evaluation.metrics import separation as similarities
-from evaluation.metrics.clustering import CLUSTERING_METRICS, clustering_figures
+from evaluation.metrics.clustering import CLUSTERING_METRICS, clustering_metrics
 from evaluation.metrics.knn import knn_predict
 from evaluation.metrics.linear_probe import FOLDS, cross_validated_c, linear_accuracy
-from evaluation.metrics.representation import label_free_figures
-from evaluation.metrics.retrieval import lone_images, retrieval_figures
+from evaluation.metrics.representation import representation_metrics
+from evaluation.metrics.retrieval import lone_images, retrieval_metrics
 from evaluation.undefined import Metrics
 
 VIEWED_IMAGES = 2000
@@ -88,7 +88,7 @@ class _Found:
 def judge(evaluator: Evaluator, embedded: Embedded, data: ImageData) -> Judgement:
     """Return what the embeddings are good for; figures that need labels only where there are."""
     found = _Found()
-    views = label_free_figures(*evaluator.embed_two_views(VIEWED_IMAGES))
+    views = representation_metrics(*evaluator.embed_two_views(VIEWED_IMAGES))
     found.add(views, f"two-views-default-augmentation-{VIEWED_IMAGES}")
     bank, test = data.labelled_bank, data.test
     if embedded.test is None or test is None or bank.labels is None or test.labels is None:
@@ -145,9 +145,9 @@ def _retrieve_and_cluster(
     restarts = RESTARTS if len(np.unique(labels)) <= MANY_CLUSTERS else 1
     lone = lone_images(labels)
     left_out = f"-{lone}-lone-queries-left-out" if lone else ""
-    retrieved = retrieval_figures(embeddings, labels, recalls)
+    retrieved = retrieval_metrics(embeddings, labels, recalls)
     found.add(retrieved, f"test-against-test-self-excluded{left_out}", prefix)
-    clustered = clustering_figures(embeddings, labels, restarts)
+    clustered = clustering_metrics(embeddings, labels, restarts)
     found.add(clustered, f"kmeans-{restarts}-restarts-on-test", prefix)
 
 

@@ -11,6 +11,7 @@ from benchmarks.evaluator.final import VIEWED_IMAGES, judge
 from benchmarks.evaluator.per_epoch import Embedded
 from benchmarks.training.recipe import Recipe
 from evaluation.metrics.linear_probe import cross_validated_c, linear_accuracy
+from helpers import naive
 
 CLASSES = ("airplane", "bird", "cat")
 LABEL_FREE = {"alignment", "uniformity", "effective_rank", "view_agreement"}
@@ -73,28 +74,10 @@ def judged(data, found=None, k=5, views=None, pooled=None, **recipe):
 BANK, TEST = [0, 1, 2] * 20, [0, 1, 2, 2] * 10
 
 
-def naive_knn(bank, bank_labels, queries, k, temperature):
-    predicted = []
-    for query in queries.astype(np.float64):
-        votes = {}
-        cosines = bank.astype(np.float64) @ query
-        for nearest in np.argsort(-cosines)[:k]:
-            weight = np.exp(cosines[nearest] / temperature)
-            votes[bank_labels[nearest]] = votes.get(bank_labels[nearest], 0.0) + weight
-        predicted.append(max(votes, key=votes.get))
-    return predicted
-
-
-def naive_similarities(rows, labels, n=5):
-    """Return each image's similarities to its nearest alike and not alike, all together."""
-    cosines = rows.astype(np.float64) @ rows.astype(np.float64).T
-    alike, others = [], []
-    for i in range(len(rows)):
-        same = [cosines[i, j] for j in range(len(rows)) if j != i and labels[j] == labels[i]]
-        rest = [cosines[i, j] for j in range(len(rows)) if labels[j] != labels[i]]
-        alike += sorted(same, reverse=True)[:n]
-        others += sorted(rest, reverse=True)[:n]
-    return alike, others
+def alike_and_others(rows, labels):
+    """Return each image's similarities to its 5 nearest alike and not alike, all together."""
+    sides = naive.class_similarities(rows, labels, 5)
+    return [side[~np.isnan(side)].tolist() for side in sides]
 
 
 def naive_auc(alike, others):
@@ -135,7 +118,7 @@ def test_predictions_are_those_of_a_naive_vote(k):
     assert list(found.columns) == ["label", "knn"]
     assert found["label"].tolist() == TEST
     bank, queries = unit_embeddings(BANK, seed=1), unit_embeddings(TEST, seed=2)
-    assert found["knn"].tolist() == naive_knn(bank, BANK, queries, k, 0.1)
+    assert found["knn"].tolist() == naive.knn_labels(bank, BANK, queries, k, 0.1)
     assert 0 < (found["label"] == found["knn"]).mean() < 1
 
 
@@ -147,7 +130,7 @@ def test_class_numbers_of_more_than_16_bits_stay_as_they_are():
     found = judged(data, Embedded(**rows)).predictions
     assert found["label"].tolist() == numbers[TEST].tolist()
     assert found["knn"].tolist() == [
-        numbers[label] for label in naive_knn(rows["bank"], BANK, rows["test"], 5, 0.1)
+        numbers[label] for label in naive.knn_labels(rows["bank"], BANK, rows["test"], 5, 0.1)
     ]
 
 
@@ -155,8 +138,8 @@ def test_similarities_are_those_of_a_naive_loop_for_the_class_and_each_attribute
     found = judged(dataset(BANK, TEST, name="cifar10"))
     rows, labels = unit_embeddings(TEST, seed=2), np.array(TEST)
     has = attributes("cifar10", CLASSES)
-    sides = {name: naive_similarities(rows, own[labels]) for name, own in has.items()}
-    sides["class"] = naive_similarities(rows, labels)
+    sides = {name: alike_and_others(rows, own[labels]) for name, own in has.items()}
+    sides["class"] = alike_and_others(rows, labels)
     drawn = found.similarities
     assert set(drawn["attribute"]) == set(sides)
     for (name, kind), part in drawn.groupby(["attribute", "kind"]):
@@ -201,7 +184,7 @@ def test_a_bank_of_its_own_stands_in_for_the_training_images():
     data = dataset([0] * 7, TEST, bank=split(BANK, 2))
     found = judged(data)
     bank, queries = unit_embeddings(BANK, seed=1), unit_embeddings(TEST, seed=2)
-    assert found.predictions["knn"].tolist() == naive_knn(bank, BANK, queries, 5, 0.1)
+    assert found.predictions["knn"].tolist() == naive.knn_labels(bank, BANK, queries, 5, 0.1)
     nearest = (unit_embeddings(BANK, seed=1) @ unit_embeddings(TEST, seed=2)[0]).argmax()
     np.testing.assert_array_equal(found.gallery["neighbours"][0, 0], data.bank.images[nearest])
 
@@ -242,7 +225,7 @@ def test_fewer_images_than_neighbours_are_all_taken():
     assert np.isfinite(list(found.figures.values())).all()
     assert found.figures["recall_at_4"] == found.figures["recall_at_8"] == 100
     bank, queries = (unit_embeddings(x, s) for x, s in (([0, 1, 1], 1), ([0, 1, 0, 1], 2)))
-    assert found.predictions["knn"].tolist() == naive_knn(bank, [0, 1, 1], queries, 3, 0.1)
+    assert found.predictions["knn"].tolist() == naive.knn_labels(bank, [0, 1, 1], queries, 3, 0.1)
     assert found.gallery["neighbours"].shape[:2] == (2, 3)
     counts = found.similarities.groupby("kind")["count"].sum()
     assert counts.to_dict() == {"positive": 4, "negative": 8}
