@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from evaluation.validation import Array, check_positive
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_positive
 from methods.blocks.logits import as_one_type
 from methods.blocks.views import as_two_views, pairwise_logits
 

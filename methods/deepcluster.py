@@ -6,11 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.backends.neighbours import kmeans
+from evaluation.backends.kmeans import kmeans
 from evaluation.metrics.clustering import agreement
-from evaluation.validation import check_count
+from evaluation.validation import as_floats, check_choice, check_count
 from methods.base import Batch, Clock, Method, TrainingSet, embedding_size
-from methods.blocks.arguments import as_floats, check_choice
 from methods.blocks.clusters import principal_components, uniform_over_clusters
 from methods.blocks.logits import similarity
 

@@ -3,8 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.validation import Array
-from methods.blocks.arguments import as_floats, as_index
+from evaluation.validation import Array, as_floats, as_index
 from methods.blocks.logits import similarity
 
 

@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, as_index, check_positive
 from methods.base import Batch, Method, embedding_size, normalise
-from methods.blocks.arguments import as_floats, as_index
 from methods.blocks.logits import similarity
 
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from evaluation.validation import Array, check_count, check_positive
+from evaluation.validation import Array, as_floats, check_count, check_positive
 from methods.base import normalise
-from methods.blocks.arguments import as_floats
 from methods.blocks.logits import similarity
 
 

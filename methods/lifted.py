@@ -4,11 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, as_index, check_positive
 from methods.base import Batch
-from methods.blocks.arguments import as_floats, as_index
+from methods.blocks.distance import pair_distance
 from methods.blocks.labelled import LabelledMethod
-from methods.triplet import pair_distance
 
 
 def lifted_structure_loss(embeddings: Array, labels: Array, margin: float = 1.0) -> Tensor:

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.validation import Array, check_count, check_positive
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_count, check_positive
 from methods.blocks.logits import as_one_type, similarity
 from methods.blocks.views import as_two_views
 

@@ -4,11 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_count, check_positive
+from evaluation.validation import Array, as_floats, check_count, check_positive
 from methods.base import Batch, Clock, Method, TrainingSet
-from methods.blocks.arguments import as_floats
+from methods.blocks.distance import pair_distance
 from methods.blocks.manifold import check_alpha, mine
-from methods.triplet import pair_distance
 
 ROWS = 4096
 """Images whose pools are ranked at once."""

@@ -5,9 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_count
+from evaluation.validation import Array, as_floats, check_choice, check_count, check_momentum
 from methods.base import Batch
-from methods.blocks.arguments import as_floats, check_choice, check_momentum
 from methods.blocks.memory_bank import MemoryMethod, remembered_similarities
 
 Normaliser = Literal["first-batch", "moving-average"]

@@ -3,9 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, as_index, check_positive
 from methods.base import Batch
-from methods.blocks.arguments import as_floats, as_index
 from methods.blocks.logits import similarity
 from methods.blocks.memory_bank import MemoryMethod
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from evaluation.validation import Array, check_count, check_positive
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_count, check_positive
 
 
 @torch.no_grad()

@@ -6,12 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, check_choice, check_positive
 from methods.base import Batch, Method
-from methods.blocks.arguments import as_floats, check_choice
+from methods.blocks.distance import Distance, pair_distance
 from methods.blocks.logits import other_instances
 
-Distance = Literal["euclidean", "sqeuclidean", "cosine"]
 Negatives = Literal["random", "all"]
 
 
@@ -44,17 +43,6 @@ def triplet_loss(
     near = pair_distance(anchors, positives, distance).unsqueeze(1)
     far = pair_distance(anchors.unsqueeze(1), negatives, distance)
     return F.relu(margin + near - far).mean()
-
-
-def pair_distance(first: Tensor, second: Tensor, distance: Distance) -> Tensor:
-    """Return the (...) distances between (..., d) embeddings.
-
-    From differences, not from inner products, so that near pairs keep their digits.
-    """
-    if check_choice(distance, "distance", Distance) == "cosine":
-        return 1 - F.cosine_similarity(first, second, dim=-1)
-    squared = (first - second).square().sum(-1)
-    return squared if distance == "sqeuclidean" else (squared + 1e-12).sqrt()
 
 
 class Triplet(Method):

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = (
-    ("evaluation.validation", "evaluation.undefined"),
+    ("evaluation.validation", "evaluation.undefined", "evaluation.near_matches"),
     ("evaluation.backends",),
     ("evaluation.metrics", "evaluation.significance"),
     ("methods.base",),

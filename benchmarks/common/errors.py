@@ -2,12 +2,11 @@
 
 import reprlib
 from collections.abc import Iterable
-from difflib import get_close_matches
+
+from evaluation.near_matches import did_you_mean
 
 LONGEST_VALUE = 120
 """Characters of a value that a message shows."""
-_LONGEST_NAME = 100
-"""Characters of a name that near matches are looked for with; the time grows with its square."""
 
 
 class BenchError(Exception):
@@ -44,8 +43,7 @@ class OutOfTime(BenchError):
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageProblem:
     """Build the error for a name that does not exist, with near matches and all known names."""
     known = sorted(known)
-    near = get_close_matches(str(name)[:_LONGEST_NAME], known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    hint = did_you_mean(name, known)
     return UsageProblem(f"Unknown {kind} {shown(name)}.{hint} Known: {', '.join(known) or 'none'}.")
 
 

@@ -18,12 +18,12 @@ from evaluation.metrics import separation as similarities
 from evaluation.metrics.clustering import (
     CLUSTERING_METRICS,
     clustering_accuracy,
-    clustering_figures,
+    clustering_metrics,
 )
 from evaluation.metrics.knn import knn_predict
 from evaluation.metrics.linear_probe import FOLDS, cross_validated_c, linear_accuracy
-from evaluation.metrics.representation import label_free_figures
-from evaluation.metrics.retrieval import lone_images, retrieval_figures
+from evaluation.metrics.representation import representation_metrics
+from evaluation.metrics.retrieval import lone_images, retrieval_metrics
 from evaluation.undefined import Metrics
 from evaluation.validation import percent
 
@@ -91,7 +91,7 @@ def evaluate_final(evaluator: Evaluator, embedded: Embedded, data: ImageData) ->
     found, headline = _Found(), embedded.headline
     first, second = evaluator.embedder.embed_two_views(VIEWED_IMAGES)
     for name in first:
-        views = label_free_figures(first[name], second[name])
+        views = representation_metrics(first[name], second[name])
         found.add(views, name, f"two-views-default-augmentation-{VIEWED_IMAGES}")
     bank, test = data.labelled_bank, data.test
     if embedded.test is None or test is None or bank.labels is None or test.labels is None:
@@ -183,9 +183,9 @@ def _retrieve_and_cluster(
     restarts = RESTARTS if len(np.unique(labels)) <= MANY_CLUSTERS else 1
     lone = lone_images(labels)
     left_out = f"-{lone}-lone-queries-left-out" if lone else ""
-    retrieved = retrieval_figures(rows, labels, recalls)
+    retrieved = retrieval_metrics(rows, labels, recalls)
     found.add(retrieved, name, f"test-against-test-self-excluded{left_out}")
-    clustered = clustering_figures(rows, labels, restarts)
+    clustered = clustering_metrics(rows, labels, restarts)
     found.add(clustered, name, f"kmeans-{restarts}-restarts-on-test")
 
 

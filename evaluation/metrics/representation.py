@@ -9,6 +9,7 @@ from torch import Tensor
 from evaluation.backends.neighbours import search
 from evaluation.undefined import Metrics, Undefined
 from evaluation.validation import (
+    CELLS,
     Array,
     as_embeddings,
     check_count,
@@ -24,8 +25,8 @@ NEIGHBOURS = 10
 """Of each image, that its two views are compared by."""
 ROUNDING = 1e-6
 """By how much entries of unit rows differ that are equal but for the order of sums."""
-LABEL_FREE_METRICS = ("alignment", "uniformity", "effective_rank", "view_agreement")
-"""What `label_free_figures` returns."""
+REPRESENTATION_METRICS = ("alignment", "uniformity", "effective_rank", "view_agreement")
+"""What `representation_metrics` returns."""
 
 
 def alignment(first: Array, second: Array, power: float = 2.0) -> float:
@@ -50,7 +51,7 @@ def alignment(first: Array, second: Array, power: float = 2.0) -> float:
     return float(np.mean(np.linalg.norm(one - other, axis=1) ** power))
 
 
-def uniformity(embeddings: Array, temperature: float = 2.0) -> float:
+def uniformity(embeddings: Array, temperature: float = 2.0, *, cells: int = CELLS) -> float:
     """Return how evenly embeddings cover the sphere: log mean exp(-temperature distance²).
 
     The mean is over all pairs of different images. Source: Wang and Isola, ICML 2020, where the
@@ -59,6 +60,7 @@ def uniformity(embeddings: Array, temperature: float = 2.0) -> float:
     Args:
         embeddings: (n, d), n at least 2; rows are L2-normalised here, a zero row stays zero.
         temperature: above 0; large values let the closest pairs decide.
+        cells: distances held at once; bounds memory and changes the result by rounding only.
 
     Returns:
         From -4 * temperature to 0 (all embeddings equal); about -2 * temperature, and a little
@@ -75,7 +77,7 @@ def uniformity(embeddings: Array, temperature: float = 2.0) -> float:
         raise Undefined("embeddings: expected at least 2 rows, found 1; distances need two")
     squares = np.einsum("nd,nd->n", points, points)
     sums = []
-    for part in row_chunks(count - 1, count):
+    for part in row_chunks(count - 1, count, cells):
         ahead = slice(part.start + 1, None)
         distances = squares[part, None] + squares[ahead] - 2.0 * (points[part] @ points[ahead].T)
         # row i stands for image i and column j for the j-th after the chunk's first
@@ -145,7 +147,7 @@ def view_agreement(first: Array, second: Array, k: int = NEIGHBOURS) -> float:
     return 100.0 * int(shared) / ahead.size
 
 
-def label_free_figures(first: Array, second: Array) -> Metrics:
+def representation_metrics(first: Array, second: Array) -> Metrics:
     """Return every metric of this file, with its defaults, for two views of the same images.
 
     None has a value for a single image, nor for embeddings that are all equal: a network that has
@@ -166,9 +168,11 @@ def label_free_figures(first: Array, second: Array) -> Metrics:
     one, other = _views(first, second)
     found = Metrics()
     if len(one) < 2:
-        found.leave_out(LABEL_FREE_METRICS, "there is a single image: these need several")
+        found.leave_out(REPRESENTATION_METRICS, "there is a single image: these need several")
     elif _constant(one) and _constant(other):
-        found.leave_out(LABEL_FREE_METRICS, "all embeddings are equal: the network has collapsed")
+        found.leave_out(
+            REPRESENTATION_METRICS, "all embeddings are equal: the network has collapsed"
+        )
     else:
         found.measure("alignment", lambda: alignment(first, second))
         found.measure("uniformity", lambda: (uniformity(first) + uniformity(second)) / 2)

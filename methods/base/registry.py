@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import cache
 from hashlib import sha256
 from importlib import metadata
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from evaluation.near_matches import did_you_mean
 from methods.base.code import distributions, known, loaded, read_code
 
 if TYPE_CHECKING:
@@ -225,8 +225,7 @@ def get(name: str) -> type["Method"]:
     """
     discover()
     if name not in _classes:
-        near = get_close_matches(name, _classes, n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        hint = did_you_mean(name, _classes)
         reason = (
             f" The plug-in {name} failed to import: {_failures[name]}." if name in _failures else ""
         )

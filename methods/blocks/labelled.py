@@ -5,9 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from evaluation.validation import check_count
+from evaluation.validation import as_index, check_count
 from methods.base import Method
-from methods.blocks.arguments import as_index
 
 
 class LabelledMethod(Method):

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from evaluation.validation import check_momentum
 from methods.base import Batch, Method, embedding_size, normalise
-from methods.blocks.arguments import check_momentum
 from methods.blocks.logits import as_one_type
 
 
