@@ -12,8 +12,8 @@ from pydantic import (
     model_validator,
 )
 
-from benchmarks.backbones import BACKBONES
-from benchmarks.common.errors import unknown_name
+from benchmarks import backbones
+from benchmarks.common.errors import UsageProblem
 from benchmarks.data.transforms.augment import Augmentation
 
 Positive = Annotated[int, Field(ge=1, le=10**9)]
@@ -88,8 +88,10 @@ class Recipe(BaseModel):
     @field_validator("backbone")
     @classmethod
     def _known_backbone(cls, backbone: str) -> str:
-        if backbone not in BACKBONES:
-            raise ValueError(str(unknown_name("backbone", backbone, BACKBONES)))
+        try:
+            backbones.get(backbone)
+        except UsageProblem as problem:
+            raise ValueError(str(problem)) from problem
         return backbone
 
     @model_validator(mode="after")
