@@ -189,7 +189,7 @@ def test_missing_weights_are_told_before_images_are_read(pretrained):
     def load(*_):
         raise AssertionError("images were read")
 
-    changes = {"recipe": {"backbone": "resnet18"}}
+    changes = {"recipe": {"backbone": "tiny"}}
     for file, words in ((None, "--weights FILE"), (Path("no.pth"), "no such file")):
         with pytest.raises(DataProblem, match=words):
             make_plan(choose(["nce"]), load, read("paper").recipe, 1, changes, "fp32", file)
