@@ -65,14 +65,15 @@ def check_outputs(network: nn.Module, images: Tensor) -> None:
             whole = _step("forward", lambda: network(images))
     finally:
         network.train(training)
+    for name, values in (("features", features), ("head", embeddings)):
+        if not torch.isfinite(values).all():
+            raise BackboneCheckError(f"{name}: expected finite values, found others")
+    _check_shape("forward", whole, (len(images), encoder.embedding_size))
     if not torch.equal(whole, embeddings):
         raise BackboneCheckError(
             "forward: expected network(images) to be head(features(images)) to the bit, found a "
             f"difference of up to {float((whole - embeddings).abs().max()):.3g}"
         )
-    for name, values in (("features", features), ("head", embeddings)):
-        if not torch.isfinite(values).all():
-            raise BackboneCheckError(f"{name}: expected finite values, found others")
 
 
 def _outputs(encoder: Encoder, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -72,8 +72,13 @@ class TimmBackbone(Backbone):
         timm = _timm()
         if not timm.is_model(network):
             raise _unknown(network, timm.list_models())
+        try:
+            facts = timm.get_pretrained_cfg(network, allow_unregistered=False)
+        except RuntimeError as error:  # no such tag, or no weights were ever published
+            if "." in network:
+                raise _unknown(network, [*timm.list_models(), *timm.list_pretrained()]) from error
+            facts = timm.create_model(network).pretrained_cfg
         self.network, self.name = network, f"timm:{network}"
-        facts = timm.get_pretrained_cfg(network) or timm.get_pretrained_cfg(network.split(".")[0])
         self._mean, self._std = tuple(facts.mean), tuple(facts.std)
         classifier = facts.classifier or ()
         layers = (classifier,) if isinstance(classifier, str) else tuple(classifier)
