@@ -8,13 +8,13 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from benchmarks.commands.run import load_plugins
 from benchmarks.common.errors import MethodProblem
 from benchmarks.common.files import one_line
 from benchmarks.data import datasets as all_datasets
 from benchmarks.runs import paper_tables as all_tables
 from benchmarks.runs import store
 from benchmarks.runs.plan import LOCK
+from benchmarks.runs.plugins import load_plugins
 from benchmarks.training import recipe as all_recipes
 from benchmarks.training.recipe.overrides import declared, defaults
 from methods import get, names

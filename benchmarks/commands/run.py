@@ -15,6 +15,7 @@ from benchmarks.data.datasets.base import Dataset
 from benchmarks.runs import paper_tables as tables
 from benchmarks.runs.execute import Run, Workplace
 from benchmarks.runs.plan import ALL, Outcome, carry_out_all, choose, make_plan
+from benchmarks.runs.plugins import load_plugins
 from benchmarks.training import recipe as recipes
 from benchmarks.training.loggers.console import make_progress
 from benchmarks.training.recipe import Recipe, RecipeFile
@@ -136,27 +137,6 @@ def _notes(runs: Sequence[Run], methods: Sequence[str], failed: Mapping[str, str
     if not methods or ALL in methods:
         for name, reason in registry.failures().items():
             yield f"left out: installed plug-in {name}: {reason}"
-
-
-def load_plugins(files: Sequence[Path]) -> dict[str, str]:
-    """Import plug-in files so that their methods are known by name.
-
-    Returns:
-        The files that failed to import or of which methods were refused, each with the reason.
-
-    Raises:
-        UsageProblem: if a file is missing or holds no method.
-    """
-    failed = {}
-    for file in files:
-        try:
-            registry.load_file(file)
-        except registry.PluginError as error:
-            reason = str(error).removeprefix(f"plug-in {file.resolve()}")
-            failed[f"plug-in {file}"] = reason.lstrip(": ")
-        except ValueError as error:
-            raise UsageProblem(str(error)) from error
-    return failed
 
 
 def _known(methods: Sequence[str], failed: dict[str, str]) -> Sequence[str]:

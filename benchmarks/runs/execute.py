@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.backbones.weights import WeightsFile
 from benchmarks.common.device import describe, slice_of
 from benchmarks.common.errors import BenchError, RunFailed, UsageProblem
@@ -290,7 +290,7 @@ def build_trainer(run: Run, place: Workplace, kind: type[Trainer] = Trainer) -> 
     torch.manual_seed(derive_seed(run.seed, "encoder"))
     normalisation = (data.mean, data.std)
     weights = run.weights.path if run.weights else None
-    encoder = BACKBONES[recipe.backbone](recipe.embedding_size, weights, normalisation)
+    encoder = backbones.get(recipe.backbone)(recipe.embedding_size, weights, normalisation)
     torch.manual_seed(derive_seed(run.seed, "method"))
     # Copies: what a constructor does to a list must not change what the record states.
     hyper_parameters = copy.deepcopy(dict(run.hyper_parameters))

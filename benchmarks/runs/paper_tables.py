@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.common.errors import unknown_name
 from benchmarks.data.transforms.augment import Augmentation
 
@@ -277,7 +277,7 @@ def fitting(dataset: str, backbone: str) -> list[Table]:
     Where those on the data set differ in it, they are those whose networks start as the backbone
     does: from pre-trained weights, or from scratch.
     """
-    known = BACKBONES.get(backbone)
+    known = backbones.find(backbone)
     pretrained = known is not None and known.weights is not None
     every = on(dataset)
     return [table for table in every if table.pretrained == pretrained] or every

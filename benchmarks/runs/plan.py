@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.backbones.weights import WeightsFile
 from benchmarks.common.errors import (
     BenchError,
@@ -135,7 +135,7 @@ def make_plan(
 
     @cache
     def start(backbone: str) -> WeightsFile | None:
-        return BACKBONES[backbone].identify(weights)
+        return backbones.get(backbone).identify(weights)
 
     @cache
     def images(image_size: int | None, split: str | None, train_images: int | None) -> ImageData:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.common.errors import MethodProblem, UsageProblem
 from benchmarks.data.datasets.base import ImageData
 from benchmarks.training.recipe import Recipe
@@ -239,7 +239,7 @@ class _RandomTrainingSet:
 @cache
 def _encoder(backbone: str, embedding_size: int) -> nn.Module:
     """Return the recipe's network with random weights; to be copied, not used."""
-    return BACKBONES[backbone].build(embedding_size)
+    return backbones.get(backbone).random(embedding_size)
 
 
 @contextmanager

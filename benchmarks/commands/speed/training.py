@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.commands.speed import memory, plain_pipeline
 from benchmarks.commands.speed.limits import Bare
 from benchmarks.commands.speed.record import Training
@@ -178,7 +178,7 @@ def _bare(run: Run, device: torch.device) -> Bare:
     views = len(views_of(run.method.views))
     shape = run.recipe.batch_size * views, 3, side, side
     images = torch.randn(shape, device=device).to(memory_format=torch.channels_last)
-    encoder = BACKBONES[run.recipe.backbone](run.recipe.embedding_size).to(device)
+    encoder = backbones.get(run.recipe.backbone)(run.recipe.embedding_size).to(device)
     return Bare(encoder.to(memory_format=torch.channels_last), images, run.precision)
 
 

@@ -49,7 +49,7 @@ class ArchiveDataset(Dataset):
 
     @property
     @abstractmethod
-    def landmarks(self) -> Collection[str]:
+    def marker_files(self) -> Collection[str]:
         """Names of the files by which the official folder is known, whatever it is called."""
 
     def check(self, target: Path, root: Path) -> None:
@@ -63,7 +63,7 @@ class ArchiveDataset(Dataset):
     def folder(self, root: Path) -> Path:
         """Return where the official files are or belong: `root` itself or a folder in it."""
         name = self.facts.folder
-        is_root = root.name == name or any((root / file).is_file() for file in self.landmarks)
+        is_root = root.name == name or any((root / file).is_file() for file in self.marker_files)
         return root if is_root else root / name
 
     def target(self, root: Path) -> Path:

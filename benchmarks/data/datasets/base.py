@@ -1,5 +1,6 @@
 """What a data set is: a few facts and a reader that returns uint8 arrays once."""
 
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,9 +11,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.errors import DataProblem, UsageProblem, unknown_name
+from benchmarks.common.errors import BenchError, DataProblem, UsageProblem, unknown_name
 from benchmarks.data.basics import SMALLEST_SIDE, Report, default_root, silent
 from benchmarks.data.duplicates import duplicate_notes
+from methods.base.code import code_of
+from methods.base.registry import Registry, in_one_line
 
 DEFAULT_SPLIT = "train"
 """The training split that a data set has unless it states others."""
@@ -71,8 +74,8 @@ class ImageData:
         bank: the labelled images that the kNN bank and the linear classifier use when they are not
             those of `train`, which may then be unlabelled.
         split: the name of the training split.
-        unseen: whether the test images are of classes that no training image has, so that they
-            are retrieved from among themselves and never classified by the bank.
+        unseen: whether the test images are of classes not seen in training, so that they are
+            retrieved from among themselves and never classified by the bank.
         partial: whether these are fewer images than the data set officially has.
         recalls: how many neighbours count for recall in the published tables.
         understood: lines that say how files were read whose layout no data set prescribes.
@@ -101,6 +104,7 @@ class ImageData:
     path: str = ""
 
     def __post_init__(self) -> None:
+        self._require_facts()
         parts = [part for part in (self.train, self.bank, self.test) if part is not None]
         sizes = {part.images.shape[1:] for part in parts}
         if len(sizes) > 1:
@@ -119,6 +123,18 @@ class ImageData:
                 )
         if self.unseen:
             self._require_unseen_classes()
+
+    def _require_facts(self) -> None:
+        names = self.classes
+        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"classes: expected a tuple of names, got {names!r:.80}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != 3 or not np.isfinite(values).all():
+                raise ValueError(f"{name}: expected 3 finite numbers, got {values!r:.80}")
+        if min(self.std) <= 0:
+            raise ValueError(f"std: expected numbers above 0, got {self.std!r:.80}")
+        if not isinstance(self.digest, str) or not self.digest:
+            raise ValueError(f"digest: expected hexadecimal digits, got {self.digest!r:.80}")
 
     def _require_unseen_classes(self) -> None:
         if self.test is None or self.test.labels is None or self.labelled_bank.labels is None:
@@ -191,8 +207,8 @@ def with_copies_noted(data: ImageData) -> ImageData:
     return replace(data, notes=data.notes + duplicate_notes(data.train.images, bank, test))
 
 
-class Wanted(NamedTuple):
-    """What is asked of a reader, with nothing left open."""
+class LoadOptions(NamedTuple):
+    """How a reader is to load a data set, with nothing left open."""
 
     image_size: int
     """Height and width in pixels."""
@@ -203,12 +219,34 @@ class Wanted(NamedTuple):
     images without a common size may choose a better one."""
 
 
-class Dataset(ABC):
-    """A named data set: how to get it and how to read it."""
+def _own() -> Iterator[str]:
+    """Yield the suite's modules that define data sets: those of this folder, and `dataset.py`s."""
+    import benchmarks.data.datasets as package
 
-    name: ClassVar[str]
+    for module in pkgutil.iter_modules(package.__path__):
+        inside = ".dataset" if module.ispkg else ""
+        yield f"{package.__name__}.{module.name}{inside}"
+
+
+DATASETS: "Registry[Dataset]" = Registry(
+    "data set",
+    "benchmarks.data.datasets.Dataset",
+    "instbench.datasets",
+    _own,
+    {"all": "stands for every one of a kind on the command line"},
+)
+
+
+class Dataset(ABC):
+    """A named data set: how to get it and how to read it.
+
+    A subclass with a `name` of its own is known by it from then on. It is made without arguments,
+    and keeps nothing of what it reads.
+    """
+
+    name: str
     """Name on the command line."""
-    description: ClassVar[str]
+    description: str
     """One line for `bench list datasets`."""
     default_recipe: ClassVar[str] = "paper"
     """The recipe of a run that names none."""
@@ -217,14 +255,21 @@ class Dataset(ABC):
     refused_splits: ClassVar[Mapping[str, str]] = {}
     """Parts of the data set that cannot be trained on and evaluated, with the reason."""
     unseen_classes: ClassVar[bool] = False
-    """Whether the test images are of classes that no training image has; such a data set may be
-    taken in part."""
-    image_size: ClassVar[int]
+    """Whether the test images are of classes not seen in training; such a data set may be taken in
+    part."""
+    image_size: int
     """Height and width of its images in pixels, or what they are resized to by default."""
     embedded: ClassVar[bool] = False
-    """Whether its images come with the suite, so that it needs no folder."""
+    """Whether its images come with the suite or its package, so that it needs no folder."""
     resized: ClassVar[bool] = False
     """Whether its images can be had in any size."""
+    origin: ClassVar[str]
+    """File and class name; set when the data set registers."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            DATASETS.register(cls)
 
     def load(
         self,
@@ -242,7 +287,8 @@ class Dataset(ABC):
             partial: take a copy that lacks images of the data set, which is an error otherwise.
 
         Raises:
-            DataProblem: the data is missing, incomplete or damaged.
+            DataProblem: the data is missing, incomplete or damaged, or a plug-in's data set does
+                not return what it should.
             UsageProblem: the data set cannot be had in this size, has no such split, or has no
                 partial form.
         """
@@ -252,11 +298,12 @@ class Dataset(ABC):
                 "large data sets of which you have only some classes, such as cub200."
             )
         side, part = self._side(image_size), self.training_split(split)
-        with readable(self.name, root):
-            return self.read(root, Wanted(side, part, partial, image_size is not None))
+        options = LoadOptions(side, part, partial, image_size is not None)
+        with readable(self.name, root), _foreign(self):
+            return self._checked(self.read(root, options), options)
 
     @abstractmethod
-    def read(self, root: Path, wanted: Wanted) -> ImageData:
+    def read(self, root: Path, options: LoadOptions) -> ImageData:
         """Read what `load` was asked for and has found to make sense.
 
         Raises:
@@ -270,6 +317,22 @@ class Dataset(ABC):
         Raises:
             DataProblem: it cannot be had, or is damaged and cannot be repaired.
         """
+
+    def _checked(self, data: ImageData, options: LoadOptions) -> ImageData:
+        """Return what was read if it is what was asked for.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if not isinstance(data, ImageData):
+            raise ValueError(f"read: expected an ImageData, found {type(data).__name__}")
+        _expect("name", self.name, data.name)
+        _expect("split", options.split, data.split)
+        if self.unseen_classes:
+            _expect("unseen", True, data.unseen)
+        if options.size_given or not self.resized:
+            _expect("image_size", options.image_size, data.image_size)
+        return data
 
     def training_split(self, split: str | None) -> str:
         """Return the split that is asked for, by default the first of `splits`.
@@ -299,6 +362,29 @@ class Dataset(ABC):
         if side < SMALLEST_SIDE:
             raise UsageProblem(f"Image size: expected at least {SMALLEST_SIDE} pixels, got {side}.")
         return side
+
+
+def _expect(what: str, expected: object, found: object) -> None:
+    if found != expected:
+        raise ValueError(f"read: {what}: expected {expected!r}, found {found!r}")
+
+
+@contextmanager
+def _foreign(dataset: Dataset) -> Iterator[None]:
+    """Turn whatever a plug-in's data set raises into one line, but for what it says on purpose."""
+    try:
+        yield
+    except (BenchError, OSError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if code_of(type(dataset)).own or isinstance(error, MemoryError):
+            raise
+        # What is raised as a ValueError here says what was expected and found.
+        text = str(error) if type(error) is ValueError else in_one_line(error)
+        raise DataProblem(
+            f"data set {dataset.name} ({type(dataset).origin}): {' '.join(text.split())}; mend the "
+            "plug-in, check_dataset of benchmarks.data.testing helps"
+        ) from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.common.errors import DataProblem
 from benchmarks.data.basics import Report, silent
 from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
-from benchmarks.data.datasets.base import ImageData, Split, Wanted
+from benchmarks.data.datasets.base import ImageData, LoadOptions, Split
 from benchmarks.data.datasets.official import kind, not_official
 from benchmarks.data.sources.download import verify
 
@@ -127,11 +127,11 @@ class Cifar(ArchiveDataset):
     facts: ClassVar[CifarFacts]
 
     @property
-    def landmarks(self) -> Collection[str]:
+    def marker_files(self) -> Collection[str]:
         """All files that are read."""
         return self.facts.md5
 
-    def read(self, root: Path, wanted: Wanted) -> ImageData:
+    def read(self, root: Path, options: LoadOptions) -> ImageData:
         """Read the official files, each checked by its MD5.
 
         `root` holds the official folder or archive, or is the official folder. An archive

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.common.errors import DataProblem
 from benchmarks.data.basics import Report, silent
 from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
-from benchmarks.data.datasets.base import ImageData, Split, Wanted
+from benchmarks.data.datasets.base import ImageData, LoadOptions, Split
 from benchmarks.data.sources.cache import Fill, fits_in_memory, open_images
 from benchmarks.data.sources.download import verify
 
@@ -102,11 +102,11 @@ class Stl10(ArchiveDataset):
     """Labelled images of each of the official folds."""
 
     @property
-    def landmarks(self) -> Collection[str]:
+    def marker_files(self) -> Collection[str]:
         """The binary files: others have names that a user's own may have."""
         return self.files
 
-    def read(self, root: Path, wanted: Wanted) -> ImageData:
+    def read(self, root: Path, options: LoadOptions) -> ImageData:
         """Read the official files, each checked by its size and MD5.
 
         `root` holds the official folder or archive, or is the official folder. An archive
@@ -118,7 +118,7 @@ class Stl10(ArchiveDataset):
         labels = self._labels(folder, "train_y.bin", root)
         test_labels = self._labels(folder, "test_y.bin", root)
         notes: list[str] = []
-        split = wanted.split
+        split = options.split
         images = self._training_images(folder, split, root, notes.append)
         bank = Split(images[: len(labels)], labels)
         names = self.training_files[split]

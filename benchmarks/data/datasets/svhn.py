@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common.errors import DataProblem
 from benchmarks.data.basics import Report, silent
-from benchmarks.data.datasets.base import Dataset, ImageData, Split, Wanted
+from benchmarks.data.datasets.base import Dataset, ImageData, LoadOptions, Split
 from benchmarks.data.datasets.official import kind, not_official
 from benchmarks.data.sources.cache import Fill, fits_in_memory, open_images
 from benchmarks.data.sources.download import download, exclusive, verify
@@ -80,7 +80,7 @@ class Svhn(Dataset):
         is_root = root.name == FOLDER or any((root / name).is_file() for name in self.files)
         return root if is_root else root / FOLDER
 
-    def read(self, root: Path, wanted: Wanted) -> ImageData:
+    def read(self, root: Path, wanted: LoadOptions) -> ImageData:
         """Read the official files, each checked by its size and MD5.
 
         `root` holds the folder svhn, or is the folder with the files. extra_32x32.mat is only

@@ -130,7 +130,8 @@ def _sampled(
     if flipped is not None:
         columns = torch.where(flipped.unsqueeze(1), columns.flip(1), columns)
     points = torch.stack(
-        torch.broadcast_tensors(columns.unsqueeze(1), rows.unsqueeze(2)), dim=-1
+        torch.broadcast_tensors(columns.unsqueeze(1), rows.unsqueeze(2)),
+        dim=-1,  # type: ignore[no-untyped-call]
     )  # (n, height, width, 2), x before y
     return F.grid_sample(pixels, points, padding_mode="border", align_corners=False)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.report.data import recipe_facts
 from benchmarks.report.data.comparison import Comparison
 from benchmarks.report.document import Table
@@ -31,9 +31,9 @@ def _reasons(comparison: Comparison) -> Iterator[str]:
         count = f"{images.train_images:,} images to train on and {images.test_images:,} to test on"
         yield f"{PARTIAL}. There were {count}"
     name = str(comparison.recipe.get("backbone", ""))
-    backbone = BACKBONES.get(name)
-    if backbone is not None and backbone.remark:
-        yield f"The backbone {name} is {backbone.remark}"
+    backbone = backbones.find(name)
+    if backbone is not None and backbone.caveat:
+        yield f"The backbone {name} is {backbone.caveat}"
     weights = (run.record.weights for run in comparison.runs)
     own = sorted({file.file for file in weights if file is not None and not file.published})
     if own:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.data.datasets.base import DEFAULT_SPLIT
 from benchmarks.report.data.comparison import Comparison
 from benchmarks.training import recipe as recipes
@@ -69,7 +69,7 @@ class Commands:
 
 def _weights(comparison: Comparison) -> str:
     """Return the name of the file that the networks start from; "" if they start from random."""
-    backbone = BACKBONES.get(str(comparison.recipe.get("backbone", "")))
+    backbone = backbones.find(str(comparison.recipe.get("backbone", "")))
     published = backbone.weights.file if backbone is not None and backbone.weights else ""
     used = (run.record.weights for run in comparison.runs)
     return next((weights.file for weights in used if weights is not None), published)

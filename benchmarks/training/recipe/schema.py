@@ -13,8 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from benchmarks.backbones import BACKBONES
-from benchmarks.common.errors import UsageProblem, unknown_name
+from benchmarks import backbones
+from benchmarks.common.errors import UsageProblem
 from benchmarks.data.transforms.settings import Augmentation
 from benchmarks.evaluator.settings import EvaluationSettings
 from benchmarks.training import schedule as schedules
@@ -119,8 +119,10 @@ class Recipe(BaseModel):
     @field_validator("backbone")
     @classmethod
     def _known_backbone(cls, backbone: str) -> str:
-        if backbone not in BACKBONES:
-            raise ValueError(str(unknown_name("backbone", backbone, BACKBONES)))
+        try:
+            backbones.get(backbone)
+        except UsageProblem as problem:
+            raise ValueError(str(problem)) from problem
         return backbone
 
     @model_validator(mode="before")

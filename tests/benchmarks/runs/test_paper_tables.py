@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.common.errors import UsageProblem
 from benchmarks.data import datasets
 from benchmarks.data.transforms.augment import Augmentation
@@ -139,7 +139,7 @@ def test_a_table_is_made_by_a_recipe_that_fits_it():
     for table in paper_tables.TABLES.values():
         backbone = recipes.read(table.recipe).recipe.backbone
         assert table in paper_tables.fitting(table.dataset, backbone)
-        assert table.pretrained == (BACKBONES[backbone].weights is not None)
+        assert table.pretrained == (backbones.get(backbone).weights is not None)
     assert paper_tables.fitting("stl10", "somebody-elses") == [paper_tables.get(2)]
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.backbones import BACKBONES, Backbone
+from benchmarks.backbones import Backbone
 from benchmarks.backbones.weights import Published
 from benchmarks.common.errors import DataProblem, UsageProblem
 from benchmarks.data.datasets.base import ImageData, Split
@@ -133,26 +133,37 @@ class Pretrained(nn.Module):
 
     def __init__(self, embedding_size: int) -> None:
         super().__init__()
-        self.embedding_size = embedding_size
+        self.feature_size, self.embedding_size = 4, embedding_size
         self.trunk = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Linear(4, embedding_size)
 
+    def features(self, images):
+        return self.trunk(images)
+
     def forward(self, images):
-        return self.head(self.trunk(images))
+        return self.head(self.features(images))
 
 
 @pytest.fixture
-def pretrained(monkeypatch, tmp_path) -> Path:
+def pretrained(tmp_path) -> Path:
     """Return the weights of a backbone that needs some."""
     published = Published("tiny.pth", "https://example.org/tiny.pth", "sha256", "")
-    monkeypatch.setitem(BACKBONES, "resnet18", Backbone("resnet18", Pretrained, published))
+
+    class Tiny(Backbone):
+        name = "tiny"
+        weights = published
+        needs_weights = True
+
+        def build(self, embedding_size):
+            return Pretrained(embedding_size)
+
     torch.manual_seed(5)
     torch.save(Pretrained(2).trunk.state_dict(), tmp_path / "tiny.pth")
     return tmp_path / "tiny.pth"
 
 
 def test_a_run_starts_from_the_weights_and_says_so(birds, pretrained, tmp_path):
-    run = plan_one(birds, "random-cnn", pretrained, backbone="resnet18")
+    run = plan_one(birds, "random-cnn", pretrained, backbone="tiny")
     record, _ = finish(run, tmp_path)
     assert record.weights.file == "tiny.pth"
     assert record.weights.published
@@ -166,10 +177,10 @@ def test_a_run_starts_from_the_weights_and_says_so(birds, pretrained, tmp_path):
 
 
 def test_other_weights_make_another_run(birds, pretrained, tmp_path):
-    run = plan_one(birds, "random-cnn", pretrained, backbone="resnet18")
+    run = plan_one(birds, "random-cnn", pretrained, backbone="tiny")
     torch.manual_seed(6)
     torch.save(Pretrained(2).trunk.state_dict(), tmp_path / "other.pth")
-    other = plan_one(birds, "random-cnn", tmp_path / "other.pth", backbone="resnet18")
+    other = plan_one(birds, "random-cnn", tmp_path / "other.pth", backbone="tiny")
     assert run.key != other.key
     assert replace(run, weights=None).key not in (run.key, other.key)
 
@@ -178,7 +189,7 @@ def test_missing_weights_are_told_before_images_are_read(pretrained):
     def load(*_):
         raise AssertionError("images were read")
 
-    changes = {"recipe": {"backbone": "resnet18"}}
+    changes = {"recipe": {"backbone": "tiny"}}
     for file, words in ((None, "--weights FILE"), (Path("no.pth"), "no such file")):
         with pytest.raises(DataProblem, match=words):
             make_plan(choose(["nce"]), load, read("paper").recipe, 1, changes, "fp32", file)

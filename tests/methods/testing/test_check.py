@@ -7,15 +7,8 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from methods import Method, View
-from methods.base import registry
 from methods.testing.check import MethodCheckError, check_method
 from methods.testing.toy import INSTANCES, Trial, toy_images, toy_labels
-
-
-@pytest.fixture(autouse=True)
-def _registry(monkeypatch):
-    registry.discover()
-    monkeypatch.setattr(registry, "_classes", dict(registry._classes))
 
 
 def sound(**members):
