@@ -15,8 +15,9 @@ import torch
 from benchmarks.common.errors import OutOfTime, RunFailed
 from benchmarks.data import datasets
 from benchmarks.runs import store
-from benchmarks.runs.execute import Run, Workplace, carry_out, finished_record
+from benchmarks.runs.execute import RunContext, execute, finished_record
 from benchmarks.runs.plan import choose, make_plan
+from benchmarks.runs.spec import RunSpec
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.recipe import read
 from methods import Method, names
@@ -50,7 +51,7 @@ main()
 """
 
 
-def plan_one(tiny_recipe: Path, name: str, **recipe) -> Run:
+def plan_one(tiny_recipe: Path, name: str, **recipe) -> RunSpec:
     data = datasets.get("digits").load(datasets.default_root())
     settings = {"recipe": recipe}
     (run,) = make_plan(
@@ -59,9 +60,9 @@ def plan_one(tiny_recipe: Path, name: str, **recipe) -> Run:
     return run
 
 
-def workplace(results: Path, said: list[str] | None = None) -> Workplace:
+def workplace(results: Path, said: list[str] | None = None) -> RunContext:
     lines = said if said is not None else []
-    return Workplace(results, CPU, PlainProgress(lines.append))
+    return RunContext(results, CPU, PlainProgress(lines.append))
 
 
 def outcome_of(folder: Path) -> tuple[dict, dict, dict]:
@@ -117,19 +118,19 @@ def test_kill_in_an_epoch_then_the_same_command_gives_the_same_bits(name, tiny_r
     assert len(store.read_epochs(folder)) == 1  # it died in epoch 2
     assert not (folder / store.RECORD).exists()
 
-    carry_out(run, workplace(tmp_path / "killed"))
-    carry_out(run, workplace(tmp_path / "undisturbed"))
+    execute(run, workplace(tmp_path / "killed"))
+    execute(run, workplace(tmp_path / "undisturbed"))
     assert_same_bits(folder, workplace(tmp_path / "undisturbed").folder(run))
 
 
 def test_finished_training_without_record_is_only_recorded(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "nce")
     place = workplace(tmp_path)
-    record = carry_out(run, place)
+    record = execute(run, place)
     folder = place.folder(run)
     (folder / store.RECORD).unlink()  # as if the disk had been full at the last write
     (folder / store.EMBEDDINGS).unlink()
-    again = carry_out(run, place)
+    again = execute(run, place)
     assert again.final == record.final
     assert again.seconds.train == record.seconds.train  # nothing was trained
 
@@ -137,12 +138,12 @@ def test_finished_training_without_record_is_only_recorded(tiny_recipe, tmp_path
 def test_damaged_checkpoint_is_named_set_aside_and_the_run_starts_anew(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "invaspread")
     place = workplace(tmp_path)
-    expected = carry_out(run, place)
+    expected = execute(run, place)
     folder = place.folder(run)
     (folder / store.RECORD).unlink()
     (folder / store.CHECKPOINT).write_bytes(b"cut short")
     said: list[str] = []
-    again = carry_out(run, workplace(tmp_path, said))
+    again = execute(run, workplace(tmp_path, said))
     assert again.final == expected.final
     assert any("checkpoint.pt: cannot be loaded" in line for line in said)
     assert (folder / "checkpoint.pt.damaged").exists()
@@ -151,18 +152,18 @@ def test_damaged_checkpoint_is_named_set_aside_and_the_run_starts_anew(tiny_reci
 def test_damaged_record_is_completed_from_the_checkpoint(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "invaspread")
     place = workplace(tmp_path)
-    expected = carry_out(run, place)
+    expected = execute(run, place)
     (place.folder(run) / store.RECORD).write_text("{}")
     said: list[str] = []
     assert finished_record(place.folder(run), workplace(tmp_path, said).progress) is None
     assert "set aside as run.json.damaged" in said[0]
-    assert carry_out(run, place).final == expected.final
+    assert execute(run, place).final == expected.final
 
 
 def test_record_keeps_everything_that_was_declared(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "npsoftmax", epochs=1)
     place = workplace(tmp_path)
-    record = carry_out(run, place)
+    record = execute(run, place)
     assert record.method.hyper_parameters == dict(run.hyper_parameters)
     assert record.recipe["epochs"] == 1
     assert record.recipe_changed == {"epochs": 1}
@@ -182,7 +183,7 @@ def test_infinite_loss_stops_the_run_and_keeps_the_last_checkpoint(tiny_recipe, 
     run = plan_one(tiny_recipe, "exemplar", lr_factors={0: 1.0, 1: 1e30})
     place = workplace(tmp_path)
     with pytest.raises(RunFailed, match=r"loss is (nan|inf) at epoch 2, step \d"):
-        carry_out(run, place)
+        execute(run, place)
     folder = place.folder(run)
     assert len(store.read_epochs(folder)) == 1
     failed = json.loads((folder / "failed.json").read_text())
@@ -207,15 +208,15 @@ def test_mistake_in_a_method_is_one_line_with_the_traceback_on_disk(tiny_recipe,
     with pytest.raises(
         RunFailed, match=r"IndexError: tuple index out of range \(test_run.py:\d+\)"
     ):
-        carry_out(run, place)
+        execute(run, place)
     assert "views[2]" in (place.folder(run) / "traceback.txt").read_text()
 
 
-def interrupted(run: Run, results: Path, said: list[str] | None = None) -> Path:
+def interrupted(run: RunSpec, results: Path, said: list[str] | None = None) -> Path:
     """Stop a run after its next epoch; return its folder."""
     place = replace(workplace(results, said), deadline=0.0)
     with pytest.raises(OutOfTime):
-        carry_out(run, place)
+        execute(run, place)
     return place.folder(run)
 
 
@@ -224,12 +225,12 @@ def test_going_on_under_the_same_conditions_gives_the_same_bits_without_a_word(
 ):
     run, said = plan_one(tiny_recipe, "mom"), []
     folder = interrupted(run, tmp_path / "resumed")
-    record = carry_out(run, workplace(tmp_path / "resumed", said))
+    record = execute(run, workplace(tmp_path / "resumed", said))
     assert not any("resumed" in line for line in said)
     assert [(part.first_epoch, part.last_epoch) for part in record.slices] == [(1, 1), (2, 3)]
     seconds = sum(part.seconds for part in record.slices)
     assert seconds == pytest.approx(record.seconds.train + record.seconds.evaluate, abs=0.01)
-    carry_out(run, workplace(tmp_path / "whole"))
+    execute(run, workplace(tmp_path / "whole"))
     assert_same_bits(folder, workplace(tmp_path / "whole").folder(run))
 
 
@@ -239,7 +240,7 @@ def test_going_on_with_other_threads_is_said_and_the_record_lists_both(tiny_reci
     torch.set_num_threads(2)
     interrupted(run, tmp_path, said)
     torch.set_num_threads(1)
-    record = carry_out(run, workplace(tmp_path, said))
+    record = execute(run, workplace(tmp_path, said))
     told = [line for line in said if "under other conditions" in line]
     assert ["threads 1, now 2" in line for line in told] == [True, False]
     assert "threads 2, now 1" in told[1]
@@ -254,14 +255,14 @@ def test_a_checkpoint_without_slices_goes_on(tiny_recipe, tmp_path):
     content = torch.load(path, weights_only=True)
     del content["slices"]  # as older versions wrote it
     torch.save(content, path)
-    record = carry_out(run, workplace(tmp_path, said))
+    record = execute(run, workplace(tmp_path, said))
     assert any("does not say with which device" in line for line in said)
     assert [(part.first_epoch, part.last_epoch) for part in record.slices] == [(2, 3)]
 
 
 def test_a_record_without_slices_is_read(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "random-cnn")
-    carry_out(run, workplace(tmp_path))
+    execute(run, workplace(tmp_path))
     path = workplace(tmp_path).folder(run) / store.RECORD
     content = json.loads(path.read_text())
     del content["slices"]
@@ -287,7 +288,7 @@ def test_memory_that_is_not_enough_is_one_line_without_a_traceback(
 
     monkeypatch.setattr(run.method, "loss", loss)
     with pytest.raises(RunFailed, match=r"memory: 3.* were asked for at once; set a smaller batch"):
-        carry_out(run, workplace(tmp_path))
+        execute(run, workplace(tmp_path))
     folder = workplace(tmp_path).folder(run)
     assert "memory" in json.loads((folder / store.FAILED).read_text())["message"]
     assert not (folder / "traceback.txt").exists()
