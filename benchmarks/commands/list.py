@@ -1,19 +1,15 @@
 """What there is: the lines of `bench list`."""
 
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
-
-from filelock import FileLock, Timeout
 
 from benchmarks.common.errors import MethodProblem
 from benchmarks.common.files import one_line
 from benchmarks.data import datasets as all_datasets
 from benchmarks.runs import paper_tables as all_tables
 from benchmarks.runs import store
-from benchmarks.runs.plan import LOCK
+from benchmarks.runs.lock import is_locked
 from benchmarks.runs.plugins import load_plugins
 from benchmarks.training import recipe as all_recipes
 from benchmarks.training.recipe.overrides import declared, defaults
@@ -87,42 +83,13 @@ def _state(folder: Path) -> str:
         return f"not known: {error}"
     if record is not None:
         return f"finished, {record.headline}"
-    if _is_locked(folder):
+    if is_locked(folder):
         return f"in progress, {_epochs_done(folder)}"
     if os.path.lexists(folder / store.FAILED):
         message = (store.read_failure(folder) or {}).get("message")
         why = message if isinstance(message, str) else f"{store.FAILED} cannot be read"
         return f"failed: {one_line(why, most=1000)}"
     return f"interrupted, {_epochs_done(folder)}"
-
-
-def _is_locked(folder: Path) -> bool:
-    """Return whether a process works on a run; asking changes nothing on disk."""
-    try:
-        with (folder / LOCK).open("rb") as file:
-            return _is_held(file)
-    except OSError:  # no such file, or no way to know
-        return False
-
-
-if sys.platform == "win32":
-
-    def _is_held(file: BinaryIO) -> bool:
-        try:
-            with FileLock(file.name, timeout=0):
-                return False
-        except Timeout:
-            return True
-
-else:
-    import fcntl
-
-    def _is_held(file: BinaryIO) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False
 
 
 def _epochs_done(folder: Path) -> str:

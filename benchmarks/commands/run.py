@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from benchmarks.common.allocator import keep_freed_memory
@@ -13,9 +12,13 @@ from benchmarks.common.output import steady_output
 from benchmarks.data import datasets
 from benchmarks.data.datasets.base import Dataset
 from benchmarks.runs import paper_tables as tables
-from benchmarks.runs.execute import Run, Workplace
-from benchmarks.runs.plan import ALL, Outcome, carry_out_all, choose, make_plan
+from benchmarks.runs.execute import RunContext
+from benchmarks.runs.executors.base import Outcome
+from benchmarks.runs.executors.local import execute_all
+from benchmarks.runs.images import NamedDataset
+from benchmarks.runs.plan import ALL, choose, make_plan
 from benchmarks.runs.plugins import load_plugins
+from benchmarks.runs.spec import RunSpec
 from benchmarks.training import recipe as recipes
 from benchmarks.training.loggers.console import make_progress
 from benchmarks.training.recipe import Recipe, RecipeFile
@@ -57,7 +60,7 @@ class Request:
 
 
 def run_request(request: Request) -> Outcome:
-    """Plan the request's runs and carry them out.
+    """Plan the request's runs and execute them.
 
     Raises:
         BenchError: if the request does not make sense or the data cannot be read; failures of
@@ -81,9 +84,8 @@ def run_request(request: Request) -> Outcome:
     if device.type == "cpu":
         keep_freed_memory()
     precision = choose_precision(request.precision, device)
-    load = partial(
-        dataset.load, datasets.root_of(dataset.name, request.data), partial=request.partial
-    )
+    root = datasets.root_of(dataset.name, request.data)
+    load = NamedDataset(dataset.name, root, request.partial)
     runs = make_plan(
         choices, load, recipe, request.seeds, settings, precision, request.weights, failed
     )
@@ -91,10 +93,10 @@ def run_request(request: Request) -> Outcome:
         notes += [] if request.recipe is None else request.recipe.notes
         for note in dict.fromkeys([*notes, *_notes(runs, wanted, failed)]):
             progress.note(note)
-        place = Workplace(
+        context = RunContext(
             request.results, device, progress, deadline, request.compiled, request.force
         )
-        outcome = carry_out_all(runs, place)
+        outcome = execute_all(runs, context)
     outcome.failed = {**failed, **outcome.failed}
     return outcome
 
@@ -129,7 +131,9 @@ def _first_table(numbers: Sequence[int]) -> tables.Table:
     return first
 
 
-def _notes(runs: Sequence[Run], methods: Sequence[str], failed: Mapping[str, str]) -> Iterator[str]:
+def _notes(
+    runs: Sequence[RunSpec], methods: Sequence[str], failed: Mapping[str, str]
+) -> Iterator[str]:
     """Yield what is to be said before any run starts."""
     yield from dict.fromkeys(note for run in runs for note in (*run.data.told, *run.notes))
     for name, reason in failed.items():

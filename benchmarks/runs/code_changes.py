@@ -70,10 +70,10 @@ def with_newest_code(
 
     Args:
         runs: finished ones.
-        warn: told of each run that is left out.
+        warn: takes a line for each run that is left out.
     """
     newest: dict[str, store.StoredRun] = {}
-    for run in sorted(runs, key=lambda run: run.record.finished):
+    for run in sorted(runs, key=_finished):
         newest[_compared(run.record)] = run
     kept = []
     for run in runs:
@@ -86,6 +86,14 @@ def with_newest_code(
                 f"than its latest run {latest.folder.name}"
             )
     return kept
+
+
+def _finished(run: store.StoredRun) -> tuple[str, float]:
+    """Return when a run finished; of the same second, which record was written later."""
+    try:
+        return run.record.finished, (run.folder / store.RECORD).stat().st_mtime
+    except OSError:  # removed meanwhile
+        return run.record.finished, 0.0
 
 
 def _compared(record: store.RunRecord) -> str:

@@ -1,16 +1,14 @@
-"""One run: a method on a data set by a recipe with a seed. Its key, its folder, its life cycle."""
+"""The life of one run: from its checkpoint, through training and evaluation, to its record."""
 
 import copy
-import hashlib
 import json
 import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,6 @@ import torch
 from torch import Tensor
 
 from benchmarks import backbones
-from benchmarks.backbones.weights import WeightsFile
 from benchmarks.common.device import describe, slice_of
 from benchmarks.common.errors import BenchError, RunFailed, UsageProblem
 from benchmarks.common.memory_errors import out_of_memory
@@ -31,110 +28,21 @@ from benchmarks.runs import paper_tables
 from benchmarks.runs import store as records
 from benchmarks.runs.code_changes import code_facts, write_code
 from benchmarks.runs.gallery_log import GalleryLog
+from benchmarks.runs.spec import RunSpec
 from benchmarks.training import checkpoint as checkpoints
 from benchmarks.training.loggers.console import Progress
-from benchmarks.training.recipe import Recipe, key_fields
 from benchmarks.training.recipe.overrides import declared
 from benchmarks.training.recipe.reader import asdict_recipe
 from benchmarks.training.slices import Slice, SliceLog
 from benchmarks.training.trainer import Trainer
-from methods import Method
-from methods.base.code import code_of, foreign_digests
 from methods.base.registry import in_one_line
 
 TRACEBACK = "traceback.txt"
 
 
 @dataclass(frozen=True)
-class Run:
-    """The unit of work, of caching, of resuming and of scheduling."""
-
-    method: type[Method]
-    hyper_parameters: Mapping[str, Any]
-    """All of them, defaults included."""
-    changed: Mapping[str, Any]
-    """Those that differ from the method's defaults."""
-    data: ImageData
-    recipe: Recipe
-    recipe_changed: Mapping[str, Any]
-    seed: int
-    precision: str
-    weights: WeightsFile | None = None
-    """What the network starts from; None for random weights."""
-    notes: tuple[str, ...] = ()
-    """What is worth saying of the method before it is trained."""
-
-    @cached_property
-    def key(self) -> str:
-        """SHA-256 over the declared configuration and the code, never over pickled objects."""
-        return self._digest(self.code)
-
-    @cached_property
-    def key_without_code(self) -> str:
-        """What runs of one configuration have in common, whatever their code."""
-        return self._digest({})
-
-    @cached_property
-    def code(self) -> dict[str, Any]:
-        """What the key states of the code; empty for the suite's own methods at revision 1.
-
-        Stated only where it differs from that, so that runs made before keep their keys. The
-        suite's own code is told apart by `revision` alone: most edits of it change no result.
-        """
-        stated: dict[str, Any] = {}
-        if self.method.revision != 1:
-            stated["revision"] = self.method.revision
-        files = foreign_digests(self.method, Method)
-        if files:
-            stated["code"] = files
-        facts = code_of(self.method)
-        if facts.package is not None and not facts.own:
-            stated["package"] = f"{facts.package} {facts.version}"
-        return stated
-
-    @cached_property
-    def declared_hyper_parameters(self) -> dict[str, Any]:
-        """All hyper-parameters as JSON values."""
-        return declared(self.method, self.hyper_parameters)
-
-    def _digest(self, code: Mapping[str, Any]) -> str:
-        configuration = {
-            "schema": records.SCHEMA_VERSION,
-            "method": self.method.name,
-            "hyper_parameters": self.declared_hyper_parameters,
-            "dataset": self.data.facts(),
-            "recipe": key_fields(self.recipe),
-            "seed": self.seed,
-            "precision": self.precision,
-            **code,
-        }
-        if self.weights is not None:
-            configuration["weights"] = self.weights.facts.sha256
-        text = json.dumps(configuration, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    @property
-    def folder_name(self) -> str:
-        """Name of the run's folder below results/runs."""
-        return records.folder_name(
-            self.data.name, self.method.name, self.recipe.name, self.seed, self.key
-        )
-
-    @property
-    def title(self) -> str:
-        """Short name for progress lines."""
-        settings = {
-            **self.changed,
-            **{k: v for k, v in self.recipe_changed.items() if k.startswith("augmentation.")},
-            **({"split": self.data.split} if self.data.split != "train" else {}),
-        }
-        changes = ", ".join(f"{k}={v}" for k, v in settings.items())
-        return f"{self.method.name}{f' ({changes})' if changes else ''} s{self.seed}"
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """Where runs are carried out and written, and until when."""
+class RunContext:
+    """Where runs are executed and written, and until when."""
 
     results: Path
     device: torch.device
@@ -146,7 +54,7 @@ class Workplace:
     force: bool = False
     """Whether finished runs are made anew."""
 
-    def folder(self, run: Run) -> Path:
+    def folder(self, run: RunSpec) -> Path:
         """Return the run's folder."""
         return records.runs_folder(self.results) / run.folder_name
 
@@ -196,23 +104,23 @@ def reusable_record(folder: Path) -> records.RunRecord | None:
         return None
 
 
-def carry_out(run: Run, place: Workplace, folder: Path | None = None) -> records.RunRecord:
-    """Train and judge one run, going on from its checkpoint, and write its record last.
+def execute(run: RunSpec, context: RunContext, folder: Path | None = None) -> records.RunRecord:
+    """Train and evaluate one run, going on from its checkpoint, and write its record last.
 
     Args:
         run: what to do.
-        place: where.
+        context: where and until when.
         folder: what to write to instead of the run's own folder.
 
     Raises:
         RunFailed: if training stops (an infinite loss, an error in the method, memory); the
             reason is kept in failed.json, the traceback of a foreign error in traceback.txt.
-        OutOfTime: if the place's deadline comes first; the run can go on from its checkpoint.
+        OutOfTime: if the context's deadline comes first; the run can go on from its checkpoint.
     """
-    folder = folder or place.folder(run)
+    folder = folder or context.folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        record = _carry_out(run, place, folder)
+        record = _train_and_evaluate(run, context, folder)
     except BenchError as error:
         if isinstance(error, RunFailed):
             _write_failure(run, folder, str(error))
@@ -236,45 +144,49 @@ def carry_out(run: Run, place: Workplace, folder: Path | None = None) -> records
     return record
 
 
-def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
-    started, environment = datetime.now(UTC), describe(place.device, run.precision, place.compiled)
+def _train_and_evaluate(run: RunSpec, context: RunContext, folder: Path) -> records.RunRecord:
+    started = datetime.now(UTC)
+    environment = describe(context.device, run.precision, context.compiled)
+    data = run.data.load()
     write_code(folder, run.key_without_code, run.method)
-    checkpoint = _load_checkpoint(run, place, folder)
-    trainer = build_trainer(run, place)
+    checkpoint = _load_checkpoint(run, context, folder)
+    trainer = build_trainer(run, context)
     history, earlier = pd.DataFrame(), tuple[Slice, ...]()
     if checkpoint is not None:
         try:
             checkpoints.restore(checkpoint, trainer.method, trainer.optimizer)
             history, earlier = checkpoint.history, checkpoint.slices
         except checkpoints.DamagedCheckpoint as error:
-            _set_checkpoint_aside(folder, error, place.progress)
-            trainer = build_trainer(run, place)
+            _set_checkpoint_aside(folder, error, context.progress)
+            trainer = build_trainer(run, context)
 
     slices = SliceLog(earlier, slice_of(environment), history)
     if slices.change:
-        place.progress.note(f"{run.title}: {slices.change}")
+        context.progress.note(f"{run.title}: {slices.change}")
 
     def save_epoch(history: pd.DataFrame) -> None:
         made = slices.until(history)
         checkpoints.save(folder, run.key, trainer.method, trainer.optimizer, history, made)
         records.write_epochs(folder, history)
 
-    keep_gallery = GalleryLog(folder, run.data, trainer.epochs, run.recipe.evaluate_every)
-    embedded = trainer.fit(history, save_epoch, place.deadline, keep_gallery)
-    judgement = evaluate_final(trainer.evaluator, embedded, run.data)
+    keep_gallery = GalleryLog(folder, data, trainer.epochs, run.recipe.evaluate_every)
+    embedded = trainer.fit(history, save_epoch, context.deadline, keep_gallery)
+    judgement = evaluate_final(trainer.evaluator, embedded, data)
     records.write_epochs(folder, trainer.history)
-    _write_arrays(folder, embedded, judgement, run.data)
+    _write_arrays(folder, embedded, judgement, data)
     made = slices.until(trainer.history)
     record = _make_record(run, trainer, judgement, environment, made, started)
     records.write_record(folder, record)
     return record
 
 
-def _load_checkpoint(run: Run, place: Workplace, folder: Path) -> checkpoints.Checkpoint | None:
+def _load_checkpoint(
+    run: RunSpec, context: RunContext, folder: Path
+) -> checkpoints.Checkpoint | None:
     try:
-        return checkpoints.load(folder, run.key, place.device)
+        return checkpoints.load(folder, run.key, context.device)
     except checkpoints.DamagedCheckpoint as error:
-        _set_checkpoint_aside(folder, error, place.progress)
+        _set_checkpoint_aside(folder, error, context.progress)
         return None
 
 
@@ -282,10 +194,10 @@ def _set_checkpoint_aside(folder: Path, error: BenchError, progress: Progress) -
     progress.note(f"{error}; {_set_aside(folder / records.CHECKPOINT)}the run starts anew")
 
 
-def build_trainer(run: Run, place: Workplace, kind: type[Trainer] = Trainer) -> Trainer:
+def build_trainer(run: RunSpec, context: RunContext, kind: type[Trainer] = Trainer) -> Trainer:
     """Return the trainer of a run at its start; `kind` may be a subclass that measures it."""
-    data, recipe = run.data, run.recipe
-    images = _stores(data, place.device)
+    data, recipe = run.data.load(), run.recipe
+    images = _stores(data, context.device)
     # Every method of a seed starts from the same encoder, whatever it draws afterwards.
     torch.manual_seed(derive_seed(run.seed, "encoder"))
     normalisation = (data.mean, data.std)
@@ -296,27 +208,27 @@ def build_trainer(run: Run, place: Workplace, kind: type[Trainer] = Trainer) -> 
     hyper_parameters = copy.deepcopy(dict(run.hyper_parameters))
     method = run.method(encoder, instances=len(images.train), **hyper_parameters)
     if method.uses_labels:
-        method.set_labels(_labels(run))
-    method = method.to(place.device)
+        method.set_labels(_labels(run, data))
+    method = method.to(context.device)
     return kind(
         method,
         recipe,
         images,
         run.seed,
-        place.device,
+        context.device,
         run.precision,
-        place.progress,
-        compiled=place.compiled,
+        context.progress,
+        compiled=context.compiled,
     )
 
 
-def _labels(run: Run) -> Tensor:
-    if run.data.train.labels is None:
+def _labels(run: RunSpec, data: ImageData) -> Tensor:
+    if data.train.labels is None:
         raise UsageProblem(
             f"{run.method.name} learns from labels: expected labelled training images, found none; "
             "choose another method"
         )
-    return torch.from_numpy(run.data.train.labels)
+    return torch.from_numpy(data.train.labels)
 
 
 @lru_cache(maxsize=1)
@@ -351,7 +263,7 @@ def _write_arrays(
 
 
 def _make_record(
-    run: Run,
+    run: RunSpec,
     trainer: Trainer,
     judgement: FinalEvaluation,
     environment: records.Environment,
@@ -420,7 +332,7 @@ def _as_before(name: str, judgement: FinalEvaluation) -> str:
     return f"{prefix}_{metric}"
 
 
-def _write_failure(run: Run, folder: Path, message: str) -> None:
+def _write_failure(run: RunSpec, folder: Path, message: str) -> None:
     content = {
         "key": run.key,
         "method": run.method.name,

@@ -1,36 +1,18 @@
-"""From names, tables and seeds to a list of runs, and carrying them out."""
+"""From names, tables and seeds to a list of runs: resolve, check, load, expand the seeds."""
 
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import Any, TypeVar
 
 from benchmarks import backbones
 from benchmarks.backbones.weights import WeightsFile
-from benchmarks.common.errors import (
-    BenchError,
-    MethodProblem,
-    OutOfTime,
-    RunFailed,
-    UsageProblem,
-    unknown_name,
-)
-from benchmarks.common.files import clear_parts
-from benchmarks.data.attributes import attributes
-from benchmarks.data.datasets.base import ImageData, with_copies_noted
-from benchmarks.data.loader import subset
+from benchmarks.common.errors import MethodProblem, UsageProblem, unknown_name
+from benchmarks.data.datasets.base import ImageData
 from benchmarks.runs import paper_tables
-from benchmarks.runs.anew import adopt, folder_anew
-from benchmarks.runs.code_changes import changed_since
-from benchmarks.runs.execute import Run, Workplace, carry_out, finished_record, reusable_record
+from benchmarks.runs.images import ImageRequest, Load, forget_images, read_images
 from benchmarks.runs.memory import check_batch_memory, check_embedding_memory
-from benchmarks.runs.store import FAILED, RECORD, read_failure
+from benchmarks.runs.spec import DatasetSpec, RunSpec
 from benchmarks.runs.trial import try_out
 from benchmarks.training.recipe import Recipe
 from benchmarks.training.recipe import resolve as resolve_recipe
@@ -41,11 +23,6 @@ from methods import names as method_names
 
 ALL = "all"
 """Stands for every method that uses no labels."""
-LOCK = ".lock"
-POLL_SECONDS = 2.0
-
-Load = Callable[[int | None, str | None], ImageData]
-"""Reads the images in a size and a training split, as `Dataset.load` does below a folder."""
 Settings = Mapping[str, Mapping[str, Any]]
 """{method: {hyper_parameter: value}}; the key "recipe" changes the recipe's fields."""
 
@@ -111,11 +88,11 @@ def make_plan(
     precision: str,
     weights: Path | None = None,
     refused: dict[str, str] | None = None,
-) -> list[Run]:
+) -> list[RunSpec]:
     """Return the runs, seed by seed, without repeats; everything is checked before any starts.
 
     Args:
-        choices: what to run. What one changes of the recipe stands above what `settings` changes.
+        choices: what to run. A choice's changes of the recipe take precedence over `settings`.
         load: reads the images; called once for each training split that is needed.
         recipe: shared by all runs but for the changes of a choice.
         seeds: number of seeds, counted from 0.
@@ -130,48 +107,116 @@ def make_plan(
         UsageProblem: if a setting, a hyper-parameter, the batch size or the crop does not fit.
         DataProblem: if weights are missing or wrong, or the images cannot be read.
     """
-    _check_owners(settings, choices)
-    read = cache(load)
+    forget_images()
+    plan = _Plan(load, recipe, settings, precision, weights)
+    cells = _usable(plan.resolve, choices, refused)
+    starts = plan.check(cells, choices)  # before hours of decoding images
+    first = _usable(plan.load_images, cells, refused)
+    return _expand([replace(s, weights=starts[s.recipe.backbone]) for s in first], seeds)
 
-    @cache
-    def start(backbone: str) -> WeightsFile | None:
-        return backbones.get(backbone).identify(weights)
 
-    @cache
-    def images(image_size: int | None, split: str | None, train_images: int | None) -> ImageData:
-        data = read(image_size, split)
-        attributes(data.name, data.classes)  # unknown classes are told now, not after training
+@dataclass(frozen=True)
+class _Cell:
+    """A choice with what it becomes under the command's recipe and settings."""
+
+    choice: Choice
+    recipe: Recipe
+    recipe_changed: Mapping[str, Any]
+    hyper_parameters: Mapping[str, Any]
+    """All of them, defaults included."""
+
+    @property
+    def method(self) -> type[Method]:
+        return self.choice.method
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What all runs of a plan share, and the steps that each choice takes."""
+
+    load: Load
+    recipe: Recipe
+    settings: Settings
+    precision: str
+    weights: Path | None
+
+    def resolve(self, choice: Choice) -> _Cell:
+        """Fill in every field of the recipe and every hyper-parameter."""
+        recipe_changed = {**self.settings.get(RECIPE, {}), **choice.recipe}
+        recipe = resolve_recipe(self.recipe, recipe_changed)
+        name = choice.method.name
+        changes = {
+            **recipe.methods.get(name, {}),
+            **choice.hyper_parameters,
+            **self.settings.get(name, {}),
+        }
+        return _Cell(choice, recipe, recipe_changed, resolve(choice.method, changes))
+
+    def check(
+        self, cells: Sequence[_Cell], choices: Sequence[Choice]
+    ) -> dict[str, WeightsFile | None]:
+        """Check all that can be checked without images; return what each backbone starts from."""
+        _check_owners(self.settings, choices)
+        for cell in cells:
+            check_methods(cell.recipe)
+            check_batch_memory(cell.recipe)
+        needed = dict.fromkeys(cell.recipe.backbone for cell in cells)
+        return {name: backbones.get(name).identify(self.weights) for name in needed}
+
+    def load_images(self, cell: _Cell) -> RunSpec:
+        """Read the images, try the method out on their facts, and return the run of seed 0."""
+        recipe, method, values = cell.recipe, cell.method, cell.hyper_parameters
+        request = ImageRequest(self.load, recipe.image_size, cell.choice.split, recipe.train_images)
+        data = read_images(request)
+        check_embedding_memory(recipe, data)
+        _check_crop(recipe, data)
+        user_set = self.settings.get(method.name, {})
+        notes = try_out(method, values, recipe, data, user_set=bool(user_set))
+        notes += [
+            f"{method.name}.{name}={values[name]!r}: neither annotation nor default says of which "
+            "type"
+            for name in untyped(method, user_set)
+        ]
+        usual = defaults(method)
+        return RunSpec(
+            method=method,
+            hyper_parameters=values,
+            changed={k: v for k, v in values.items() if v != usual[k]},
+            data=DatasetSpec.of(request, data),
+            recipe=recipe,
+            recipe_changed=cell.recipe_changed,
+            seed=0,
+            precision=self.precision,
+            notes=tuple(notes),
+        )
+
+
+Given = TypeVar("Given", Choice, _Cell)
+Made = TypeVar("Made", _Cell, RunSpec)
+
+
+def _usable(
+    step: Callable[[Given], Made], items: Iterable[Given], refused: dict[str, str] | None
+) -> list[Made]:
+    """Take a step for each item, and note in `refused` those whose method cannot be used."""
+    made = []
+    for item in items:
         try:
-            data = replace(data, train=subset(data.train, train_images))
-        except ValueError as error:
-            raise UsageProblem(
-                f"recipe {recipe.name}: {error}; set --set recipe.train_images=N, null for all"
-            ) from error
-        return with_copies_noted(data)
-
-    def run_of(choice: Choice) -> Run:
-        recipe_changed = {**settings.get(RECIPE, {}), **choice.recipe}
-        used = resolve_recipe(recipe, recipe_changed)
-        check_methods(used)
-        check_batch_memory(used)
-        beginning = start(used.backbone)  # before hours of decoding images
-        data = images(used.image_size, choice.split, used.train_images)
-        check_embedding_memory(used, data)
-        run = _make_run(choice, data, used, recipe_changed, settings, precision)
-        return replace(run, weights=beginning)
-
-    first = []
-    for choice in choices:
-        try:
-            first.append(run_of(choice))
+            made.append(step(item))
         except MethodProblem as error:
             if refused is None:
                 raise
-            refused[choice.method.name] = str(error).removeprefix(f"{choice.method.name}: ")
-    plan: dict[str, Run] = {}
+            name = item.method.name
+            refused[name] = str(error).removeprefix(f"{name}: ")
+    return made
+
+
+def _expand(first: Sequence[RunSpec], seeds: int) -> list[RunSpec]:
+    """Return the runs of every seed, seed by seed; of runs with one key, the first."""
+    plan: dict[str, RunSpec] = {}
     for seed in range(seeds):
-        for run in first:
-            of_seed = replace(run, seed=seed)
+        for spec in first:
+            of_seed = replace(spec, seed=seed)
             plan.setdefault(of_seed.key, of_seed)
     return list(plan.values())
 
@@ -186,42 +231,6 @@ def _check_owners(settings: Settings, choices: Sequence[Choice]) -> None:
         raise unknown_name("method in --set", owner, [*method_names(), RECIPE])
 
 
-def _make_run(
-    choice: Choice,
-    data: ImageData,
-    recipe: Recipe,
-    recipe_changed: Mapping[str, Any],
-    settings: Settings,
-    precision: str,
-) -> Run:
-    """Return the run of seed 0, its hyper-parameters resolved and tried out."""
-    method = choice.method
-    changes = {
-        **recipe.methods.get(method.name, {}),
-        **choice.hyper_parameters,
-        **settings.get(method.name, {}),
-    }
-    values = resolve(method, changes)
-    usual = defaults(method)
-    _check_crop(recipe, data)
-    notes = try_out(method, values, recipe, data, user_set=bool(settings.get(method.name)))
-    notes += [
-        f"{method.name}.{name}={values[name]!r}: neither annotation nor default says of which type"
-        for name in untyped(method, settings.get(method.name, {}))
-    ]
-    return Run(
-        method=method,
-        hyper_parameters=values,
-        changed={k: v for k, v in values.items() if v != usual[k]},
-        data=data,
-        recipe=recipe,
-        recipe_changed=recipe_changed,
-        seed=0,
-        precision=precision,
-        notes=tuple(notes),
-    )
-
-
 def _check_crop(recipe: Recipe, data: ImageData) -> None:
     if recipe.crop_size is not None and recipe.crop_size > data.image_size:
         raise UsageProblem(
@@ -229,159 +238,3 @@ def _check_crop(recipe: Recipe, data: ImageData) -> None:
             f"images of {data.name}, found {recipe.crop_size}; set another recipe.crop_size or a "
             "larger recipe.image_size"
         )
-
-
-@dataclass
-class Outcome:
-    """What became of a plan's runs."""
-
-    done: list[Run] = field(default_factory=list)
-    reused: list[Run] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    """Reason by the run's title."""
-    left: list[Run] = field(default_factory=list)
-    """Not finished when the time was up."""
-
-    @property
-    def total(self) -> int:
-        """Number of runs in the plan."""
-        return len(self.done) + len(self.reused) + len(self.failed) + len(self.left)
-
-
-def carry_out_all(runs: Sequence[Run], place: Workplace) -> Outcome:
-    """Carry out the runs that are not finished; a failing run does not stop the others.
-
-    A run that another process works on is passed over and waited for at the end; if that process
-    dies, its lock is free and the run is taken over from its checkpoint. A run that another process
-    saw fail in the meantime has failed here too; the next command tries again. After the place's
-    deadline no run is started and none waited for.
-    """
-    outcome = Outcome()
-    work = _Work(place, outcome, {run.key: _failure_stamp(place.folder(run)) for run in runs})
-    waiting = work.pass_over(runs, timeout=0)
-    if waiting and not _late(place):
-        names = ", ".join(run.title for run in waiting)
-        place.progress.note(f"waiting for another process that works on: {names}")
-    while waiting and not _late(place):
-        waiting = work.pass_over(waiting, timeout=POLL_SECONDS)
-    outcome.left += waiting
-    return outcome
-
-
-def _late(place: Workplace) -> bool:
-    return place.deadline is not None and time.monotonic() >= place.deadline
-
-
-def _failure_stamp(folder: Path) -> tuple[int, ...] | None:
-    """Return what tells one writing of failed.json from the next; None if there is none."""
-    try:
-        found = (folder / FAILED).stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A plan under way in this process."""
-
-    place: Workplace
-    outcome: Outcome
-    failures: Mapping[str, tuple[int, ...] | None]
-    """By key, the stamp of the failure that was there when the plan started."""
-
-    def pass_over(self, runs: Sequence[Run], timeout: float) -> list[Run]:
-        """Work on the runs that are free and return those that another process works on."""
-        busy, place, outcome = [], self.place, self.outcome
-        for run in runs:
-            if _late(place) and not os.path.lexists(place.folder(run) / RECORD):
-                outcome.left.append(run)
-                continue
-            try:
-                self._work_on(run, timeout)
-            except Timeout:
-                busy.append(run)
-            except OutOfTime as error:
-                outcome.left.append(run)
-                place.progress.run_ended(f"left: {run.title}: {error}")
-            except BenchError as error:
-                outcome.failed[run.title] = str(error)
-                place.progress.run_ended(f"failed: {run.title}: {error}")
-        return busy
-
-    def _work_on(self, run: Run, timeout: float) -> None:
-        place, folder = self.place, self.place.folder(run)
-        pending = os.path.lexists(folder_anew(folder))  # may be a result that waits for adoption
-        if not (place.force or pending) and reusable_record(folder) is not None:
-            clear_parts(folder)
-            self._reuse(run)
-            return
-        with _locked(folder, timeout):
-            clear_parts(folder, locked=True)
-            adopt(folder)
-            finished = finished_record(folder, place.progress) is not None
-            if finished and not place.force:
-                self._reuse(run)
-                return
-            self._stop_at_failure(run)
-            changed = None if finished else changed_since(folder, run.key_without_code, run.method)
-            if changed is not None:
-                place.progress.note(f"{run.title}: {changed}")
-            place.progress.run_started(run.title)
-            if finished:  # the old result stays until the new one is there
-                record = carry_out(run, place, folder_anew(folder))
-                adopt(folder)
-            else:
-                record = carry_out(run, place)
-            self.outcome.done.append(run)
-            place.progress.run_ended(f"done: {run.title}: {record.headline} ({folder.name})")
-
-    def _reuse(self, run: Run) -> None:
-        self.outcome.reused.append(run)
-        folder = self.place.folder(run)
-        self.place.progress.run_ended(f"reused: {run.title} ({folder.name})")
-
-    def _stop_at_failure(self, run: Run) -> None:
-        """Raise RunFailed if another process saw the run fail since this plan started."""
-        folder = self.place.folder(run)
-        stamp = _failure_stamp(folder)
-        if stamp is None or stamp == self.failures.get(run.key):
-            return
-        failure = read_failure(folder)
-        if failure is not None and failure.get("key") == run.key:
-            raise RunFailed(
-                f"{failure.get('message')} (in another process, just now; the next command tries "
-                "again)"
-            )
-
-
-@contextmanager
-def _locked(folder: Path, timeout: float) -> Iterator[None]:
-    """Hold a run's lock.
-
-    Raises:
-        Timeout: if another process holds it for longer.
-        BenchError: if the folder cannot be written or locked.
-    """
-    path = folder / LOCK
-    lock = FileLock(path, timeout=timeout)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BenchError(
-            f"cannot write {folder}: {error.strerror}; choose another folder with --results"
-        ) from error
-    try:
-        lock.acquire()
-    except Timeout:
-        raise
-    except (OSError, NotImplementedError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise BenchError(
-            f"cannot lock {path}: {reason}; expected a file system with locks and a file that this "
-            "user may write, choose another folder with --results"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from evaluation.near_matches import did_you_mean
 from methods.base.code import distributions, known, loaded, read_code
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from benchmarks.commands import run as session
 from benchmarks.commands.cli import main
 from benchmarks.data.datasets.base import LoadOptions
 from benchmarks.data.datasets.digits import Digits
-from benchmarks.runs.plan import Outcome
+from benchmarks.runs.executors.base import Outcome
 
 SEED = 20261125
 NAME_MAX = 255
@@ -176,5 +176,5 @@ def planned_only(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return Outcome(done=list(runs))
 
     monkeypatch.setattr(Digits, "read", read_once)
-    monkeypatch.setattr(session, "carry_out_all", check)
+    monkeypatch.setattr(session, "execute_all", check)
     return folders

@@ -21,8 +21,9 @@ from benchmarks.report.build import build
 from benchmarks.report.data.comparison import read_failures
 from benchmarks.report.write import write_report
 from benchmarks.runs import store as records
-from benchmarks.runs.execute import Run, Workplace, carry_out, finished_record, reusable_record
+from benchmarks.runs.execute import RunContext, execute, finished_record, reusable_record
 from benchmarks.runs.plan import choose, make_plan
+from benchmarks.runs.spec import RunSpec
 from benchmarks.training import checkpoint
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.recipe import read
@@ -38,17 +39,17 @@ ODD: tuple[Any, ...] = (
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory) -> tuple[Run, Path]:
+def store(tmp_path_factory) -> tuple[RunSpec, Path]:
     """Return a plan's run and a results folder with it, with another one and with a failed one."""
     results = tmp_path_factory.mktemp("whole")
-    place = Workplace(results, CPU, PlainProgress(lambda line: None))
+    place = RunContext(results, CPU, PlainProgress(lambda line: None))
     data = datasets.get("digits").load(datasets.default_root())
     recipe = {"recipe": {"epochs": 1, "train_images": 64, "embedding_size": 8, "batch_size": 32}}
     plan = make_plan(
         choose(["triplet", "random-cnn"]), lambda *_: data, read("digits").recipe, 1, recipe, "fp32"
     )
     for run in plan:
-        carry_out(run, place)
+        execute(run, place)
     first = place.folder(plan[0])
     record = json.loads((first / records.RECORD).read_text())
     failure = {k: record[k] for k in ("dataset", "recipe", "recipe_changed", "seed", "key")}
@@ -246,7 +247,7 @@ def test_reports_come_out_of_what_is_left(results, tmp_path, monkeypatch):
 
 def test_run_reuses_what_is_whole_and_sets_aside_only_what_is_damaged(store, results):
     run, _ = store
-    folder = Workplace(results, CPU, PlainProgress(print)).folder(run)
+    folder = RunContext(results, CPU, PlainProgress(print)).folder(run)
     for path, damaged in _cases(results, (records.RECORD, records.EPOCHS), seed=3):
         if path.parent != folder:
             continue
@@ -269,7 +270,7 @@ def test_run_reuses_what_is_whole_and_sets_aside_only_what_is_damaged(store, res
 @pytest.mark.parametrize("damage", [_damage, _damage_bytes])
 def test_checkpoints_are_loaded_whole_or_named(store, results, damage):
     run, _ = store
-    folder = Workplace(results, CPU, PlainProgress(print)).folder(run)
+    folder = RunContext(results, CPU, PlainProgress(print)).folder(run)
     whole = checkpoint.load(folder, run.key, CPU)
     for path, damaged in _cases(results, (records.CHECKPOINT,), 4, 600, damage):
         if path.parent != folder:
@@ -289,22 +290,22 @@ def test_checkpoints_are_loaded_whole_or_named(store, results, damage):
 
 def test_a_run_with_a_damaged_checkpoint_is_completed_to_the_same_bits(store, results):
     run, whole = store
-    place = Workplace(results, CPU, PlainProgress(lambda line: None))
+    place = RunContext(results, CPU, PlainProgress(lambda line: None))
     folder = place.folder(run)
-    expected = records.read_record(Workplace(whole, CPU, place.progress).folder(run)).final
+    expected = records.read_record(RunContext(whole, CPU, place.progress).folder(run)).final
     for path, _ in _cases(results, (records.CHECKPOINT,), 5, 20, _damage_bytes):
         if path.parent == folder:
             (folder / records.RECORD).unlink(missing_ok=True)
-            assert carry_out(run, place).final == expected
+            assert execute(run, place).final == expected
 
 
 def test_a_whole_archive_with_other_content_is_set_aside_or_gone_on_from(store, results):
     run, _ = store
     said: list[str] = []
-    place = Workplace(results, CPU, PlainProgress(said.append))
+    place = RunContext(results, CPU, PlainProgress(said.append))
     folder = place.folder(run)
     for path, _ in _cases(results, (records.CHECKPOINT,), 6, 20, _mutate_checkpoint):
         if path.parent == folder:
             (folder / records.RECORD).unlink(missing_ok=True)
-            assert carry_out(run, place).final.epoch == 1
+            assert execute(run, place).final.epoch == 1
     assert any("set aside" in line for line in said)

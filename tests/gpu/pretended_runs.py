@@ -21,8 +21,10 @@ from benchmarks.common.errors import OutOfTime
 from benchmarks.data import datasets, loader
 from benchmarks.data.datasets.base import Split
 from benchmarks.runs import store
-from benchmarks.runs.execute import Run, Workplace, carry_out
+from benchmarks.runs.execute import RunContext, execute
+from benchmarks.runs.images import ImageRequest
 from benchmarks.runs.plan import choose, make_plan
+from benchmarks.runs.spec import DatasetSpec, RunSpec
 from benchmarks.training import recipe as recipes
 from benchmarks.training.loggers.console import PlainProgress
 from methods import names
@@ -41,7 +43,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def runs(precision: str = "fp32", **recipe: Any) -> dict[str, Run]:
+def runs(precision: str = "fp32", **recipe: Any) -> dict[str, RunSpec]:
     """Return a small run on the digits of every method, with changes of the recipe."""
     digits = datasets.get("digits")
     wanted = choose(names(labelled=True))
@@ -65,14 +67,14 @@ def answer(question: Callable[[], Any]) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
 
 
-def place(folder: Path, device: torch.device, deadline: float | None = None) -> Workplace:
+def place(folder: Path, device: torch.device, deadline: float | None = None) -> RunContext:
     """Return where runs are made, silently."""
-    return Workplace(folder, device, PlainProgress(lambda text: None), deadline)
+    return RunContext(folder, device, PlainProgress(lambda text: None), deadline)
 
 
-def made(run: Run, where: Workplace) -> dict[str, Any]:
+def made(run: RunSpec, where: RunContext) -> dict[str, Any]:
     """Carry a run out and return what its record and its files say."""
-    record = carry_out(run, where)
+    record = execute(run, where)
     folder = where.folder(run)
     arrays = store.read_arrays(folder, store.EMBEDDINGS) or {}
     return {
@@ -86,10 +88,10 @@ def made(run: Run, where: Workplace) -> dict[str, Any]:
     }
 
 
-def resumed(run: Run, folder: Path, device: torch.device) -> dict[str, Any]:
+def resumed(run: RunSpec, folder: Path, device: torch.device) -> dict[str, Any]:
     """Carry a run out that is stopped after its first epoch, if it has several."""
     try:
-        carry_out(run, place(folder, device, deadline=0.0))
+        execute(run, place(folder, device, deadline=0.0))
     except OutOfTime:
         return made(run, place(folder, device))
     return made(run, place(folder, device))
@@ -112,7 +114,7 @@ def rules(device: torch.device) -> dict[str, dict[str, Any]]:
     }
 
 
-def too_large(run: Run, folder: Path, device: torch.device) -> dict[str, Any]:
+def too_large(run: RunSpec, folder: Path, device: torch.device) -> dict[str, Any]:
     """Carry a run out whose images do not fit on the device."""
     share, loader.FREE_MEMORY_SHARE = loader.FREE_MEMORY_SHARE, 0.0
     try:
@@ -121,12 +123,15 @@ def too_large(run: Run, folder: Path, device: torch.device) -> dict[str, Any]:
         loader.FREE_MEMORY_SHARE = share
 
 
-def on_disk(run: Run, folder: Path, device: torch.device) -> dict[str, Any]:
+def on_disk(run: RunSpec, folder: Path, device: torch.device) -> dict[str, Any]:
     """Carry a run out whose training images are a memory-mapped file."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "images.npy", run.data.train.images)
-    mapped = Split(np.load(folder / "images.npy", mmap_mode="r"), run.data.train.labels)
-    return made(replace(run, data=replace(run.data, train=mapped)), place(folder, device))
+    data = run.data.load()
+    np.save(folder / "images.npy", data.train.images)
+    mapped = Split(np.load(folder / "images.npy", mmap_mode="r"), data.train.labels)
+    on_disk = replace(data, train=mapped)
+    spec = DatasetSpec.of(ImageRequest(lambda *_: on_disk), on_disk)
+    return made(replace(run, data=spec), place(folder, device))
 
 
 def main(folder: Path) -> None:

@@ -19,8 +19,9 @@ from benchmarks.common.errors import UsageProblem
 from benchmarks.common.seeds import generator
 from benchmarks.data import datasets
 from benchmarks.data.transforms.augment import augment
-from benchmarks.runs.execute import Run, Workplace, build_trainer
+from benchmarks.runs.execute import RunContext, build_trainer
 from benchmarks.runs.plan import choose, make_plan
+from benchmarks.runs.spec import RunSpec
 from benchmarks.training import recipe
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.trainer import Trainer
@@ -61,7 +62,7 @@ def _exact_fp32():
 
 
 @pytest.fixture(scope="module")
-def plan() -> dict[str, Run]:
+def plan() -> dict[str, RunSpec]:
     digits = datasets.get("digits")
     runs = make_plan(
         choose(METHODS),
@@ -74,8 +75,8 @@ def plan() -> dict[str, Run]:
     return {run.method.name: run for run in runs}
 
 
-def build(run: Run, device: torch.device) -> Trainer:
-    return build_trainer(run, Workplace(Path(), device, PlainProgress(lambda line: None)))
+def build(run: RunSpec, device: torch.device) -> Trainer:
+    return build_trainer(run, RunContext(Path(), device, PlainProgress(lambda line: None)))
 
 
 @contextlib.contextmanager

@@ -19,8 +19,8 @@ from benchmarks.common.allocator import keep_freed_memory
 from benchmarks.common.device import describe
 from benchmarks.common.errors import UsageProblem
 from benchmarks.data.datasets.base import ImageData, Split
-from benchmarks.runs.execute import Run
 from benchmarks.runs.plan import Choice, choose, make_plan
+from benchmarks.runs.spec import RunSpec
 from benchmarks.runs.store import require_writable
 from benchmarks.training import recipe as recipes
 
@@ -151,26 +151,27 @@ def _noise(settings: Settings) -> ImageData:
     )
 
 
-def _plan(settings: Settings, backbone: str, data: ImageData) -> list[Run]:
+def _plan(settings: Settings, backbone: str, data: ImageData) -> list[RunSpec]:
     changes = {"recipe": {"backbone": backbone}}
     recipe = recipes.read("paper").recipe
     choices: list[Choice] = choose(settings.methods)
     return make_plan(choices, lambda *_: data, recipe, 1, changes, settings.precision)
 
 
-def _trained(plans: dict[str, list[Run]]) -> Iterator[Run]:
+def _trained(plans: dict[str, list[RunSpec]]) -> Iterator[RunSpec]:
     return (run for runs in plans.values() for run in runs if run.method.name != "random-cnn")
 
 
-def _plain_embedding(run: Run, device: torch.device, budget: float) -> float:
+def _plain_embedding(run: RunSpec, device: torch.device, budget: float) -> float:
     trainer = training.excerpt(run, device)
-    transform = plain_pipeline.evaluation_transform(run.data.mean, run.data.std)
-    views = plain_pipeline.Views(run.data.train.images, transform, 1)
+    data = run.data.load()
+    transform = plain_pipeline.evaluation_transform(data.mean, data.std)
+    views = plain_pipeline.Views(data.train.images, transform, 1)
     encoder = trainer.method.encoder.to(memory_format=torch.contiguous_format)
     return plain_pipeline.embedding_rate(encoder, views, 128, device, budget)
 
 
-def _network(run: Run, embed_plain: float, knn: Evaluation, settings: Settings) -> Network:
+def _network(run: RunSpec, embed_plain: float, knn: Evaluation, settings: Settings) -> Network:
     rate = training.embedding_rate(run, settings.device, settings.budget)
     encoder = backbones.get(run.recipe.backbone)(run.recipe.embedding_size)
     eager, compiled, compiling = training.compiled_rate(run, settings.device, settings.budget)

@@ -17,7 +17,9 @@ from benchmarks.commands.speed.timing import repeated, seconds
 from benchmarks.common.profiler import Stopwatch
 from benchmarks.data.datasets.base import Split
 from benchmarks.runs import store
-from benchmarks.runs.execute import Run, Workplace, build_trainer
+from benchmarks.runs.execute import RunContext, build_trainer
+from benchmarks.runs.images import ImageRequest
+from benchmarks.runs.spec import DatasetSpec, RunSpec
 from benchmarks.training import checkpoint
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.trainer import Trainer
@@ -66,12 +68,12 @@ class RandomRows:
         return torch.randn(shape, generator=draws, device=device)
 
 
-def plain_rate(run: Run, device: torch.device, budget: float) -> float:
+def plain_rate(run: RunSpec, device: torch.device, budget: float) -> float:
     """Return the views a second of the plain pipeline with the run's method and network."""
     trainer = excerpt(replace(run, precision="fp32"), device)
     trainer.method.to(memory_format=torch.contiguous_format)
     trainer.start(0)
-    data, recipe = run.data, run.recipe
+    data, recipe = run.data.load(), run.recipe
     transform = plain_pipeline.training_transform(
         data.image_size, recipe.augmentation, data.mean, data.std
     )
@@ -79,28 +81,30 @@ def plain_rate(run: Run, device: torch.device, budget: float) -> float:
     return plain_pipeline.training_rate(trainer.method, recipe, views, device, budget)
 
 
-def excerpt(run: Run, device: torch.device) -> Excerpt:
+def excerpt(run: RunSpec, device: torch.device) -> Excerpt:
     """Return the run's trainer at its start."""
-    trainer = build_trainer(run, _nowhere(device), Excerpt)
+    trainer = build_trainer(run, null_context(device), Excerpt)
     if not isinstance(trainer, Excerpt):
         raise TypeError(f"expected an Excerpt, got {type(trainer).__name__}")
     return trainer
 
 
-def _nowhere(device: torch.device) -> Workplace:
-    return Workplace(Path(), device, PlainProgress(lambda text: None))
+def null_context(device: torch.device) -> RunContext:
+    """Return a context that writes nothing and says nothing."""
+    return RunContext(Path(), device, PlainProgress(lambda text: None))
 
 
-def embedding_rate(run: Run, device: torch.device, budget: float) -> float:
+def embedding_rate(run: RunSpec, device: torch.device, budget: float) -> float:
     """Return the images a second that the evaluator embeds, after a warm-up."""
-    some = Split(run.data.train.images[:EMBEDDED], None)
-    data = replace(run.data, train=some, test=None)
-    trainer = build_trainer(replace(run, data=data), _nowhere(device))
+    whole = run.data.load()
+    data = replace(whole, train=Split(whole.train.images[:EMBEDDED], None), test=None)
+    spec = DatasetSpec.of(ImageRequest(lambda *_: data), data)
+    trainer = build_trainer(replace(run, data=spec), null_context(device))
     return EMBEDDED / repeated(trainer.evaluator.embedder.training_embeddings, device, budget)
 
 
 def compiled_rate(
-    run: Run, device: torch.device, budget: float
+    run: RunSpec, device: torch.device, budget: float
 ) -> tuple[float, float | None, float | None]:
     """Return the bare network's views a second, eager and compiled, and the seconds to compile.
 
@@ -117,7 +121,7 @@ def compiled_rate(
     return eager, views / repeated(bare, device, budget), compiling
 
 
-def suite(run: Run, device: torch.device, budget: float, plain: float) -> Training:
+def suite(run: RunSpec, device: torch.device, budget: float, plain: float) -> Training:
     """Return the suite's figures on one method, side by side with the bare network's.
 
     Args:
@@ -160,9 +164,9 @@ def suite(run: Run, device: torch.device, budget: float, plain: float) -> Traini
     )
 
 
-def _steps(run: Run) -> int:
+def _steps(run: RunSpec) -> int:
     """Return the steps of a whole epoch, its last, smaller batch left out."""
-    return len(run.data.train) // run.recipe.batch_size
+    return int(run.data.facts()["train_images"]) // run.recipe.batch_size
 
 
 def _lap_at_encoder(trainer: Trainer) -> None:
@@ -172,7 +176,7 @@ def _lap_at_encoder(trainer: Trainer) -> None:
     encoder.register_forward_hook(lambda *_: clock.lap("forward"))
 
 
-def _bare(run: Run, device: torch.device) -> Bare:
+def _bare(run: RunSpec, device: torch.device) -> Bare:
     """Return the bare pass of the run's network on as many images as a step has."""
     side = run.recipe.crop_size or run.data.image_size
     views = len(views_of(run.method.views))
@@ -182,7 +186,7 @@ def _bare(run: Run, device: torch.device) -> Bare:
     return Bare(encoder.to(memory_format=torch.channels_last), images, run.precision)
 
 
-def _checkpoint_seconds(trainer: Trainer, run: Run, device: torch.device) -> float:
+def _checkpoint_seconds(trainer: Trainer, run: RunSpec, device: torch.device) -> float:
     history = pd.DataFrame([{"epoch": 1, "loss": 1.0, "knn": 50.0, "images_seen": 1}])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,10 +1,9 @@
 """One run's life: a kill in the middle of an epoch, damaged files, failures."""
 
+import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +14,9 @@ import torch
 from benchmarks.common.errors import OutOfTime, RunFailed
 from benchmarks.data import datasets
 from benchmarks.runs import store
-from benchmarks.runs.execute import Run, Workplace, carry_out, finished_record
+from benchmarks.runs.execute import RunContext, execute, finished_record
 from benchmarks.runs.plan import choose, make_plan
+from benchmarks.runs.spec import RunSpec
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.recipe import read
 from methods import Method, names
@@ -24,33 +24,33 @@ from methods import Method, names
 CPU = torch.device("cpu")
 TIMES = {"train_seconds", "evaluate_seconds", "images_per_second"}
 
-KILLED_IN_EPOCH_2 = """
-import os, signal, sys
-from benchmarks.training.trainer import Trainer
-from benchmarks.commands.cli import main
 
-class Kill:
-    steps = 0
-
-def after_step(self, batch, hook=None):
-    Kill.steps += 1
-    if Kill.steps == {steps}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    hook(batch)
-
-build = Trainer.__init__
-def patched(self, method, *args, **options):
-    hook = method.after_step
-    object.__setattr__(method, "after_step", lambda batch: after_step(method, batch, hook))
-    build(self, method, *args, **options)
-
-Trainer.__init__ = patched
-sys.argv = ["bench", *{words!r}]
-main()
-"""
+def killed_at_step(run: RunSpec, context: RunContext, step: int) -> int:
+    """Execute a run in a child process that dies after a step; return the signal that ended it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            _die_after(run.method, step)
+            execute(run, context)
+        finally:
+            os._exit(0)  # it lived on
+    _, status = os.waitpid(child, 0)
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
-def plan_one(tiny_recipe: Path, name: str, **recipe) -> Run:
+def _die_after(method: type[Method], step: int) -> None:
+    """Let this process be killed when a method has taken so many steps."""
+    steps, after_step = itertools.count(1), method.after_step
+
+    def counting(self, batch):
+        if next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        after_step(self, batch)
+
+    method.after_step = counting
+
+
+def plan_one(tiny_recipe: Path, name: str, **recipe) -> RunSpec:
     data = datasets.get("digits").load(datasets.default_root())
     settings = {"recipe": recipe}
     (run,) = make_plan(
@@ -59,9 +59,9 @@ def plan_one(tiny_recipe: Path, name: str, **recipe) -> Run:
     return run
 
 
-def workplace(results: Path, said: list[str] | None = None) -> Workplace:
+def context_of(results: Path, said: list[str] | None = None) -> RunContext:
     lines = said if said is not None else []
-    return Workplace(results, CPU, PlainProgress(lines.append))
+    return RunContext(results, CPU, PlainProgress(lines.append))
 
 
 def outcome_of(folder: Path) -> tuple[dict, dict, dict]:
@@ -97,52 +97,42 @@ def assert_same_bits(first: Path, second: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.parametrize("name", [n for n in names() if n != "random-cnn"])
 def test_kill_in_an_epoch_then_the_same_command_gives_the_same_bits(name, tiny_recipe, tmp_path):
-    if not hasattr(signal, "SIGKILL"):
-        pytest.skip("this system cannot kill a process so")
-    words = ["run", "--methods", name, "--recipe", str(tiny_recipe), "--precision", "fp32",
-             "--device", "cpu", "--results", str(tmp_path / "killed")]  # fmt: skip
-    steps = 30 if name == "mom" else 10  # 6 or 7 steps an epoch; MOM takes three times as many
-    script = KILLED_IN_EPOCH_2.format(steps=steps, words=words)
-    killed = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
     run = plan_one(tiny_recipe, name)
-    folder = workplace(tmp_path / "killed").folder(run)
+    folder = context_of(tmp_path / "killed").folder(run)
+    step = 30 if name == "mom" else 10  # 6 or 7 steps an epoch; MOM takes three times as many
+    assert killed_at_step(run, context_of(tmp_path / "killed"), step) == signal.SIGKILL
     assert len(store.read_epochs(folder)) == 1  # it died in epoch 2
     assert not (folder / store.RECORD).exists()
 
-    carry_out(run, workplace(tmp_path / "killed"))
-    carry_out(run, workplace(tmp_path / "undisturbed"))
-    assert_same_bits(folder, workplace(tmp_path / "undisturbed").folder(run))
+    execute(run, context_of(tmp_path / "killed"))
+    execute(run, context_of(tmp_path / "undisturbed"))
+    assert_same_bits(folder, context_of(tmp_path / "undisturbed").folder(run))
 
 
 def test_finished_training_without_record_is_only_recorded(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "nce")
-    place = workplace(tmp_path)
-    record = carry_out(run, place)
-    folder = place.folder(run)
+    context = context_of(tmp_path)
+    record = execute(run, context)
+    folder = context.folder(run)
     (folder / store.RECORD).unlink()  # as if the disk had been full at the last write
     (folder / store.EMBEDDINGS).unlink()
-    again = carry_out(run, place)
+    again = execute(run, context)
     assert again.final == record.final
     assert again.seconds.train == record.seconds.train  # nothing was trained
 
 
 def test_damaged_checkpoint_is_named_set_aside_and_the_run_starts_anew(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "invaspread")
-    place = workplace(tmp_path)
-    expected = carry_out(run, place)
-    folder = place.folder(run)
+    context = context_of(tmp_path)
+    expected = execute(run, context)
+    folder = context.folder(run)
     (folder / store.RECORD).unlink()
     (folder / store.CHECKPOINT).write_bytes(b"cut short")
     said: list[str] = []
-    again = carry_out(run, workplace(tmp_path, said))
+    again = execute(run, context_of(tmp_path, said))
     assert again.final == expected.final
     assert any("checkpoint.pt: cannot be loaded" in line for line in said)
     assert (folder / "checkpoint.pt.damaged").exists()
@@ -150,19 +140,19 @@ def test_damaged_checkpoint_is_named_set_aside_and_the_run_starts_anew(tiny_reci
 
 def test_damaged_record_is_completed_from_the_checkpoint(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "invaspread")
-    place = workplace(tmp_path)
-    expected = carry_out(run, place)
-    (place.folder(run) / store.RECORD).write_text("{}")
+    context = context_of(tmp_path)
+    expected = execute(run, context)
+    (context.folder(run) / store.RECORD).write_text("{}")
     said: list[str] = []
-    assert finished_record(place.folder(run), workplace(tmp_path, said).progress) is None
+    assert finished_record(context.folder(run), context_of(tmp_path, said).progress) is None
     assert "set aside as run.json.damaged" in said[0]
-    assert carry_out(run, place).final == expected.final
+    assert execute(run, context).final == expected.final
 
 
 def test_record_keeps_everything_that_was_declared(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "npsoftmax", epochs=1)
-    place = workplace(tmp_path)
-    record = carry_out(run, place)
+    context = context_of(tmp_path)
+    record = execute(run, context)
     assert record.method.hyper_parameters == dict(run.hyper_parameters)
     assert record.recipe["epochs"] == 1
     assert record.recipe_changed == {"epochs": 1}
@@ -171,8 +161,8 @@ def test_record_keeps_everything_that_was_declared(tiny_recipe, tmp_path):
     assert record.images_seen == 200  # one view, last batch kept
     assert {"memory_knn", "pooled_knn"} <= record.final.figures.keys()
     assert record.best.knn == record.final.knn
-    assert store.read_record(place.folder(run)) == record
-    with np.load(place.folder(run) / store.EMBEDDINGS) as arrays:
+    assert store.read_record(context.folder(run)) == record
+    with np.load(context.folder(run) / store.EMBEDDINGS) as arrays:
         assert arrays["bank"].shape == (200, 16)
         assert arrays["test"].shape == (450, 16)
         assert arrays["bank_labels"].shape == (200,)
@@ -180,10 +170,10 @@ def test_record_keeps_everything_that_was_declared(tiny_recipe, tmp_path):
 
 def test_infinite_loss_stops_the_run_and_keeps_the_last_checkpoint(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "exemplar", lr_factors={0: 1.0, 1: 1e30})
-    place = workplace(tmp_path)
+    context = context_of(tmp_path)
     with pytest.raises(RunFailed, match=r"loss is (nan|inf) at epoch 2, step \d"):
-        carry_out(run, place)
-    folder = place.folder(run)
+        execute(run, context)
+    folder = context.folder(run)
     assert len(store.read_epochs(folder)) == 1
     failed = json.loads((folder / "failed.json").read_text())
     assert failed["method"] == "exemplar"
@@ -200,23 +190,21 @@ def test_mistake_in_a_method_is_one_line_with_the_traceback_on_disk(tiny_recipe,
             return self.encoder(batch.views[2])  # there are only two
 
     Mistaken.name = "mistaken"  # set later: this one is not registered
-    run = plan_one(tiny_recipe, "triplet")
-    object.__setattr__(run, "method", Mistaken)
-    object.__setattr__(run, "hyper_parameters", {})
-    place = workplace(tmp_path)
+    run = replace(plan_one(tiny_recipe, "triplet"), method=Mistaken, hyper_parameters={})
+    context = context_of(tmp_path)
     with pytest.raises(
-        RunFailed, match=r"IndexError: tuple index out of range \(test_run.py:\d+\)"
+        RunFailed, match=r"IndexError: tuple index out of range \(test_execute.py:\d+\)"
     ):
-        carry_out(run, place)
-    assert "views[2]" in (place.folder(run) / "traceback.txt").read_text()
+        execute(run, context)
+    assert "views[2]" in (context.folder(run) / "traceback.txt").read_text()
 
 
-def interrupted(run: Run, results: Path, said: list[str] | None = None) -> Path:
+def interrupted(run: RunSpec, results: Path, said: list[str] | None = None) -> Path:
     """Stop a run after its next epoch; return its folder."""
-    place = replace(workplace(results, said), deadline=0.0)
+    context = replace(context_of(results, said), deadline=0.0)
     with pytest.raises(OutOfTime):
-        carry_out(run, place)
-    return place.folder(run)
+        execute(run, context)
+    return context.folder(run)
 
 
 def test_going_on_under_the_same_conditions_gives_the_same_bits_without_a_word(
@@ -224,13 +212,13 @@ def test_going_on_under_the_same_conditions_gives_the_same_bits_without_a_word(
 ):
     run, said = plan_one(tiny_recipe, "mom"), []
     folder = interrupted(run, tmp_path / "resumed")
-    record = carry_out(run, workplace(tmp_path / "resumed", said))
+    record = execute(run, context_of(tmp_path / "resumed", said))
     assert not any("resumed" in line for line in said)
     assert [(part.first_epoch, part.last_epoch) for part in record.slices] == [(1, 1), (2, 3)]
     seconds = sum(part.seconds for part in record.slices)
     assert seconds == pytest.approx(record.seconds.train + record.seconds.evaluate, abs=0.01)
-    carry_out(run, workplace(tmp_path / "whole"))
-    assert_same_bits(folder, workplace(tmp_path / "whole").folder(run))
+    execute(run, context_of(tmp_path / "whole"))
+    assert_same_bits(folder, context_of(tmp_path / "whole").folder(run))
 
 
 def test_going_on_with_other_threads_is_said_and_the_record_lists_both(tiny_recipe, tmp_path):
@@ -239,13 +227,13 @@ def test_going_on_with_other_threads_is_said_and_the_record_lists_both(tiny_reci
     torch.set_num_threads(2)
     interrupted(run, tmp_path, said)
     torch.set_num_threads(1)
-    record = carry_out(run, workplace(tmp_path, said))
+    record = execute(run, context_of(tmp_path, said))
     told = [line for line in said if "under other conditions" in line]
     assert ["threads 1, now 2" in line for line in told] == [True, False]
     assert "threads 2, now 1" in told[1]
     found = [(part.first_epoch, part.last_epoch, part.threads) for part in record.slices]
     assert found == [(1, 1, 1), (2, 2, 2), (3, 3, 1)]
-    assert store.read_record(workplace(tmp_path).folder(run)) == record
+    assert store.read_record(context_of(tmp_path).folder(run)) == record
 
 
 def test_a_checkpoint_without_slices_goes_on(tiny_recipe, tmp_path):
@@ -254,15 +242,15 @@ def test_a_checkpoint_without_slices_goes_on(tiny_recipe, tmp_path):
     content = torch.load(path, weights_only=True)
     del content["slices"]  # as older versions wrote it
     torch.save(content, path)
-    record = carry_out(run, workplace(tmp_path, said))
+    record = execute(run, context_of(tmp_path, said))
     assert any("does not say with which device" in line for line in said)
     assert [(part.first_epoch, part.last_epoch) for part in record.slices] == [(2, 3)]
 
 
 def test_a_record_without_slices_is_read(tiny_recipe, tmp_path):
     run = plan_one(tiny_recipe, "random-cnn")
-    carry_out(run, workplace(tmp_path))
-    path = workplace(tmp_path).folder(run) / store.RECORD
+    execute(run, context_of(tmp_path))
+    path = context_of(tmp_path).folder(run) / store.RECORD
     content = json.loads(path.read_text())
     del content["slices"]
     path.write_text(json.dumps(content))
@@ -287,7 +275,7 @@ def test_memory_that_is_not_enough_is_one_line_without_a_traceback(
 
     monkeypatch.setattr(run.method, "loss", loss)
     with pytest.raises(RunFailed, match=r"memory: 3.* were asked for at once; set a smaller batch"):
-        carry_out(run, workplace(tmp_path))
-    folder = workplace(tmp_path).folder(run)
+        execute(run, context_of(tmp_path))
+    folder = context_of(tmp_path).folder(run)
     assert "memory" in json.loads((folder / store.FAILED).read_text())["message"]
     assert not (folder / "traceback.txt").exists()

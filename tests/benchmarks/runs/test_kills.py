@@ -12,8 +12,10 @@ import torch
 
 from benchmarks.data import datasets
 from benchmarks.runs import store
-from benchmarks.runs.execute import Run, Workplace
-from benchmarks.runs.plan import carry_out_all, choose, make_plan
+from benchmarks.runs.execute import RunContext
+from benchmarks.runs.executors.local import execute_all
+from benchmarks.runs.plan import choose, make_plan
+from benchmarks.runs.spec import RunSpec
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.recipe import read
 
@@ -23,15 +25,15 @@ UNLIKE = {"seconds", "started", "finished"}
 """What a record says of time."""
 
 
-def _plan(tiny_recipe: Path) -> list[Run]:
+def _plan(tiny_recipe: Path) -> list[RunSpec]:
     data = datasets.get("digits").load(datasets.default_root())
     settings = {"recipe": {"epochs": 12, "evaluate_every": 6, "train_images": 64}}
     recipe = read(str(tiny_recipe)).recipe
     return make_plan(choose(["nce"]), lambda *_: data, recipe, 1, settings, "fp32")
 
 
-def _place(results: Path) -> Workplace:
-    return Workplace(results, CPU, PlainProgress(lambda line: None))
+def _place(results: Path) -> RunContext:
+    return RunContext(results, CPU, PlainProgress(lambda line: None))
 
 
 def _left(results: Path) -> dict[str, object]:
@@ -55,12 +57,12 @@ def _left(results: Path) -> dict[str, object]:
     return found
 
 
-def _work_and_be_killed(runs: list[Run], results: Path, after: float) -> bool:
+def _work_and_be_killed(runs: list[RunSpec], results: Path, after: float) -> bool:
     """Let a child work on the plan and kill it after some seconds; return whether it lived on."""
     child = os.fork()
     if child == 0:
         try:
-            carry_out_all(runs, _place(results))
+            execute_all(runs, _place(results))
         finally:
             os._exit(0)
     time.sleep(after)
@@ -75,7 +77,7 @@ def _work_and_be_killed(runs: list[Run], results: Path, after: float) -> bool:
 def test_random_kills_change_no_bit_and_leave_nothing_behind(tiny_recipe, tmp_path):
     runs = _plan(tiny_recipe)
     started = time.monotonic()
-    carry_out_all(runs, _place(tmp_path / "undisturbed"))
+    execute_all(runs, _place(tmp_path / "undisturbed"))
     taken = time.monotonic() - started
     draws = random.Random(0)
 
@@ -89,7 +91,7 @@ def test_random_kills_change_no_bit_and_leave_nothing_behind(tiny_recipe, tmp_pa
             assert not list(results.rglob("*.part"))
             assert _left(results) == _left(tmp_path / "undisturbed")
             results = tmp_path / f"killed-{rounds}"
-    outcome = carry_out_all(runs, _place(results))
+    outcome = execute_all(runs, _place(results))
     assert not outcome.failed
     assert not list(results.rglob("*.part"))
     assert not list(results.rglob("*.damaged*"))

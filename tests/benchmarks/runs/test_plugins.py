@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.runs import store
 from benchmarks.runs.code_changes import CODE, with_newest_code
-from benchmarks.runs.execute import Run
 from benchmarks.runs.plan import choose, make_plan
+from benchmarks.runs.spec import RunSpec
 from benchmarks.training import checkpoint
 from methods.base.code import Code, code_of, known
 from methods.testing.contract import RESERVED_METRICS, RESERVED_PREFIXES
@@ -144,13 +144,13 @@ def key_of(digits_run):
     def key(code: Code | None = None, **members) -> str:
         changed = type("Changed", (digits_run.method,), members)
         known[changed] = code or code_of(digits_run.method)
-        return Run(**{**vars_of(digits_run), "method": changed}).key
+        return RunSpec(**{**vars_of(digits_run), "method": changed}).key
 
     return key
 
 
-def vars_of(run: Run) -> dict:
-    return {name: getattr(run, name) for name in Run.__dataclass_fields__}
+def vars_of(run: RunSpec) -> dict:
+    return {name: getattr(run, name) for name in RunSpec.__dataclass_fields__}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from benchmarks.data.datasets.base import ImageData, Split
 from benchmarks.report.write import write_report
 from benchmarks.runs import store
-from benchmarks.runs.execute import Workplace, carry_out
+from benchmarks.runs.execute import RunContext, execute
 from benchmarks.runs.plan import choose, make_plan
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.recipe import read
@@ -38,8 +38,8 @@ def finish(data: ImageData, results: Path, method="random-cnn", **recipe) -> sto
     fields = {"backbone": "resnet10-16", "batch_size": 8, "epochs": 1, "knn_k": 50, **recipe}
     changes = {"recipe": fields}
     (run,) = make_plan(choose([method]), lambda *_: data, read("digits").recipe, 1, changes, "fp32")
-    place = Workplace(results, torch.device("cpu"), PlainProgress(lambda line: None))
-    record = carry_out(run, place)
+    place = RunContext(results, torch.device("cpu"), PlainProgress(lambda line: None))
+    record = execute(run, place)
     assert store.read_record(place.folder(run)) == record
     assert all(np.isfinite(value) for value in record.final.figures.values())
     assert not record.undefined.keys() & record.final.figures.keys()

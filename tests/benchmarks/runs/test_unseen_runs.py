@@ -13,8 +13,9 @@ from benchmarks.backbones.weights import Published
 from benchmarks.common.errors import DataProblem, UsageProblem
 from benchmarks.data.datasets.base import ImageData, Split
 from benchmarks.runs import store
-from benchmarks.runs.execute import Run, Workplace, carry_out
+from benchmarks.runs.execute import RunContext, execute
 from benchmarks.runs.plan import choose, make_plan
+from benchmarks.runs.spec import RunSpec
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.recipe import read
 from evaluation.metrics.retrieval import recall_at_k
@@ -41,7 +42,7 @@ def birds() -> ImageData:
     )  # fmt: skip
 
 
-def plan_one(data: ImageData, method: str, weights: Path | None = None, **recipe) -> Run:
+def plan_one(data: ImageData, method: str, weights: Path | None = None, **recipe) -> RunSpec:
     fields = {
         "backbone": "resnet10-16", "epochs": 4, "batch_size": 12, "crop_size": 10, **recipe,
     }  # fmt: skip
@@ -52,9 +53,9 @@ def plan_one(data: ImageData, method: str, weights: Path | None = None, **recipe
     return run
 
 
-def finish(run: Run, results: Path) -> tuple[store.RunRecord, Path]:
-    place = Workplace(results, CPU, PlainProgress(lambda line: None))
-    return carry_out(run, place), place.folder(run)
+def finish(run: RunSpec, results: Path) -> tuple[store.RunRecord, Path]:
+    place = RunContext(results, CPU, PlainProgress(lambda line: None))
+    return execute(run, place), place.folder(run)
 
 
 def test_test_images_are_judged_among_themselves(birds, tmp_path):
@@ -168,7 +169,7 @@ def test_a_run_starts_from_the_weights_and_says_so(birds, pretrained, tmp_path):
     assert record.weights.file == "tiny.pth"
     assert record.weights.published
     assert record.weights.sha256 == run.weights.facts.sha256
-    place = Workplace(tmp_path, CPU, PlainProgress(lambda line: None))
+    place = RunContext(tmp_path, CPU, PlainProgress(lambda line: None))
     content = torch.load(place.folder(run) / store.CHECKPOINT, weights_only=True)
     started = {k: v for k, v in torch.load(pretrained, weights_only=True).items()}
     trained = content["method"]

@@ -17,29 +17,33 @@ from filelock import FileLock
 from benchmarks.commands.list import runs as list_runs
 from benchmarks.common.errors import RunFailed
 from benchmarks.data import datasets
-from benchmarks.runs import plan, store
-from benchmarks.runs.execute import Run, Workplace
-from benchmarks.runs.plan import LOCK, carry_out_all, choose, make_plan
+from benchmarks.runs import store
+from benchmarks.runs.execute import RunContext
+from benchmarks.runs.executors import local
+from benchmarks.runs.executors.local import execute_all
+from benchmarks.runs.lock import LOCK
+from benchmarks.runs.plan import choose, make_plan
+from benchmarks.runs.spec import RunSpec
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.recipe import read
 
 
 @pytest.fixture
-def run(tiny_recipe) -> Run:
+def run(tiny_recipe) -> RunSpec:
     data = datasets.get("digits").load(datasets.default_root())
     recipe = read(str(tiny_recipe)).recipe
     (planned,) = make_plan(choose(["random-cnn"]), lambda *_: data, recipe, 1, {}, "fp32")
     return planned
 
 
-def place_of(results: Path, said: list[str] | None = None) -> Workplace:
+def place_of(results: Path, said: list[str] | None = None) -> RunContext:
     lines = [] if said is None else said
-    return Workplace(results, torch.device("cpu"), PlainProgress(lines.append))
+    return RunContext(results, torch.device("cpu"), PlainProgress(lines.append))
 
 
 def test_finished_run_is_reused_without_writing(run, tmp_path, monkeypatch):
     place = place_of(tmp_path)
-    carry_out_all([run], place)
+    execute_all([run], place)
     folder = place.folder(run)
     (folder / LOCK).unlink()
     (folder / LOCK).mkdir()  # cannot be locked
@@ -48,7 +52,7 @@ def test_finished_run_is_reused_without_writing(run, tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
-    assert carry_out_all([run], place).reused == [run]
+    assert execute_all([run], place).reused == [run]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_lock_that_cannot_be_had_is_one_line(run, tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
-    outcome = carry_out_all([run], place_of(tmp_path))
+    outcome = execute_all([run], place_of(tmp_path))
     (message,) = outcome.failed.values()
     assert "cannot lock" in message
     assert "--results" in message
@@ -75,7 +79,7 @@ def test_lock_that_cannot_be_had_is_one_line(run, tmp_path, monkeypatch, error):
 def test_lock_that_is_a_folder_is_one_line(run, tmp_path):
     place = place_of(tmp_path)
     (place.folder(run) / LOCK).mkdir(parents=True)
-    (message,) = carry_out_all([run], place).failed.values()
+    (message,) = execute_all([run], place).failed.values()
     assert "cannot lock" in message
 
 
@@ -83,10 +87,10 @@ def test_lock_of_a_process_that_died_holds_nobody_up(run, tmp_path):
     place = place_of(tmp_path)
     place.folder(run).mkdir(parents=True)
     (place.folder(run) / LOCK).write_text("12345")
-    assert carry_out_all([run], place).done == [run]
+    assert execute_all([run], place).done == [run]
 
 
-def _fail_as_another_process(run: Run, place: Workplace, key: str) -> None:
+def _fail_as_another_process(run: RunSpec, place: RunContext, key: str) -> None:
     folder = place.folder(run)
     with store.atomic_path(folder / store.FAILED) as part:
         part.write_text(json.dumps({"key": key, "message": "loss is nan"}))
@@ -96,7 +100,7 @@ def _fail_as_another_process(run: Run, place: Workplace, key: str) -> None:
 def test_run_that_fails_in_another_process_meanwhile_is_not_repeated(
     run, tmp_path, monkeypatch, same
 ):
-    monkeypatch.setattr(plan, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(local, "POLL_SECONDS", 0.05)
     said: list[str] = []
     place = place_of(tmp_path, said)
     folder = place.folder(run)
@@ -112,7 +116,7 @@ def test_run_that_fails_in_another_process_meanwhile_is_not_repeated(
 
     thread = threading.Thread(target=other_process)
     thread.start()
-    outcome = carry_out_all([run], place)
+    outcome = execute_all([run], place)
     thread.join()
     if same:
         assert "loss is nan" in outcome.failed[run.title]
@@ -123,7 +127,7 @@ def test_run_that_fails_in_another_process_meanwhile_is_not_repeated(
 def test_a_later_command_tries_a_failed_run_again(run, tmp_path, monkeypatch):
     place = place_of(tmp_path)
     _fail_as_another_process(run, place, run.key)
-    assert carry_out_all([run], place).done == [run]
+    assert execute_all([run], place).done == [run]
     assert not (place.folder(run) / store.FAILED).exists()
 
 
@@ -131,20 +135,20 @@ def test_a_failure_keeps_its_key(run, tmp_path, monkeypatch):
     def fail(*args, **options):
         raise RunFailed("no")
 
-    monkeypatch.setattr("benchmarks.runs.execute._carry_out", fail)
+    monkeypatch.setattr("benchmarks.runs.execute._train_and_evaluate", fail)
     place = place_of(tmp_path)
-    assert carry_out_all([run], place).failed
+    assert execute_all([run], place).failed
     assert store.read_failure(place.folder(run))["key"] == run.key
 
 
 def test_a_record_of_a_newer_version_is_not_overwritten(run, tmp_path):
     place = place_of(tmp_path)
-    carry_out_all([run], place)
+    execute_all([run], place)
     path = place.folder(run) / store.RECORD
     content = json.loads(path.read_text()) | {"schema_version": store.SCHEMA_VERSION + 1}
     path.write_text(json.dumps(content))
     before = path.read_bytes()
-    (message,) = carry_out_all([run], place).failed.values()
+    (message,) = execute_all([run], place).failed.values()
     assert "newer version" in message
     assert path.read_bytes() == before
     assert "newer version" in list_runs(tmp_path)[0]
@@ -153,14 +157,14 @@ def test_a_record_of_a_newer_version_is_not_overwritten(run, tmp_path):
 def test_damaged_epochs_are_set_aside_and_made_anew(run, tmp_path):
     said: list[str] = []
     place = place_of(tmp_path, said)
-    carry_out_all([run], place)
+    execute_all([run], place)
     folder = place.folder(run)
     (folder / store.EPOCHS).write_bytes(b"PAR1 cut")
-    assert carry_out_all([run], place).done == [run]
+    assert execute_all([run], place).done == [run]
     assert any("epochs.parquet.damaged" in line for line in said)
     assert len(store.read_epochs(folder)) == 1
     (folder / store.EPOCHS).unlink()
-    assert carry_out_all([run], place).done == [run]
+    assert execute_all([run], place).done == [run]
 
 
 def test_list_tells_who_works_and_changes_nothing(run, tmp_path):
