@@ -1,8 +1,8 @@
 """The contract of a method, and how methods are found by name."""
 
 from methods.base.batch import Batch, Clock, TrainingSet, View, Views, views_of
-from methods.base.encoder import Encoder, check_encoder
-from methods.base.method import FAMILIES, Method, embedding_size, normalise
+from methods.base.encoder import Encoder, as_encoder, check_encoder
+from methods.base.method import FAMILIES, Method, embedding_size, feature_size, normalise
 
 __all__ = [
     "FAMILIES",
@@ -13,8 +13,10 @@ __all__ = [
     "TrainingSet",
     "View",
     "Views",
+    "as_encoder",
     "check_encoder",
     "embedding_size",
+    "feature_size",
     "normalise",
     "views_of",
 ]

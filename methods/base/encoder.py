@@ -26,6 +26,11 @@ class Encoder(Protocol):
         ...
 
 
+def as_encoder(module: nn.Module) -> Encoder:
+    """Return a module as what it promises to be, for type checkers."""
+    return cast(Encoder, module)
+
+
 def check_encoder(network: nn.Module) -> Encoder:
     """Return the network as an encoder.
 

@@ -182,16 +182,29 @@ def normalise(features: Tensor) -> Tensor:
     return F.normalize(features.float(), dim=1)
 
 
+def feature_size(encoder: nn.Module) -> int:
+    """Return the width of the encoder's pooled features.
+
+    Raises:
+        ValueError: if the encoder does not state it.
+    """
+    return _stated_size(encoder, "feature_size", "pooled features")
+
+
 def embedding_size(encoder: nn.Module) -> int:
     """Return d, the width of the encoder's output.
 
     Raises:
         ValueError: if the encoder does not state it.
     """
-    size = getattr(encoder, "embedding_size", None)
+    return _stated_size(encoder, "embedding_size", "output")
+
+
+def _stated_size(encoder: nn.Module, name: str, what: str) -> int:
+    size = getattr(encoder, name, None)
     if not isinstance(size, int):
         raise ValueError(
-            f"encoder {type(encoder).__name__}: expected a whole number `embedding_size`, found "
-            f"{size!r}; set it to the width of its output"
+            f"encoder {type(encoder).__name__}: expected a whole number `{name}`, found {size!r}; "
+            f"set it to the width of its {what}"
         )
     return size
