@@ -62,7 +62,7 @@ class ViewMaker:
                 self.std,
                 generator,
                 self.crop_size,
-                **({} if size is None else {"size": size}),
+                size,
             )  # (count * b, 3, size, size)
             made += some.chunk(count)
         return tuple(

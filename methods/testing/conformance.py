@@ -190,20 +190,29 @@ def future(trial: Trial) -> list[float]:
 
 
 def learning(new: New) -> None:
-    """Forty steps on a batch lower the loss on it, at some time."""
-    trial = started(new)
-    first = trial.loss()
+    """Forty steps on a batch lower the loss on it, at some time and at some learning rate.
+
+    A loss may be far larger than usual, so that smaller rates are tried too. What `after_step`
+    moves (the keys of a queue come to be those of this very batch) may raise the loss as fast as
+    training lowers it: then it must fall without.
+    """
+    first = started(new).loss()
     if not first.requires_grad:
         return
-    lowest = first.detach()
-    for _ in range(8):
-        trial.train(5)
-        lowest = torch.minimum(lowest, trial.loss().detach())
+    tries = [(rate, after) for after in (True, False) for rate in (0.03, 0.003, 0.0003)]
     require(
-        bool(lowest < first),
+        any(_falls(started(new), first.item(), rate, after) for rate, after in tries),
         f"expected the loss on a batch to fall in 40 steps on it, but it was never below the "
-        f"first, {first.item():.4g}; is the encoder's gradient cut, or does after_step undo it?",
+        f"first, {first.item():.4g}; is the encoder's gradient cut?",
     )
+
+
+def _falls(trial: Trial, first: float, rate: float, after_step: bool) -> bool:
+    for _ in range(8):
+        trial.train(5, rate, after_step)
+        if trial.loss().item() < first:
+            return True
+    return False
 
 
 def started(new: New) -> Trial:

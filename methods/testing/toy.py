@@ -126,14 +126,20 @@ class Trial:
         torch.manual_seed(seed)
         return self.method.loss(self.batch())
 
-    def train(self, steps: int) -> None:
-        """Take steps of SGD with the method's own parameter groups, all on the one batch."""
+    def train(self, steps: int, rate: float = 0.03, after_step: bool = True) -> None:
+        """Take steps of SGD with the method's own parameter groups, all on the one batch.
+
+        Args:
+            steps: how many.
+            rate: of learning.
+            after_step: whether the hook after the optimiser's step is called.
+        """
         torch.manual_seed(0)
         groups = [dict(group) for group in self.method.parameter_groups()]
         for group in groups:
-            group["lr"] = 0.03 * group.pop("lr_scale", 1.0)
+            group["lr"] = rate * group.pop("lr_scale", 1.0)
             group.pop("schedule", None)
-        optimiser = torch.optim.SGD(groups, lr=0.03, momentum=0.9) if groups else None
+        optimiser = torch.optim.SGD(groups, lr=rate, momentum=0.9) if groups else None
         for _ in range(steps):
             batch = self.batch()
             loss = self.method.loss(batch)
@@ -142,7 +148,8 @@ class Trial:
                 loss.backward()  # type: ignore[no-untyped-call]
                 self.method.before_step(self.clock)
                 optimiser.step()
-            self.method.after_step(batch)
+            if after_step:
+                self.method.after_step(batch)
 
 
 def _as_asked(images: Tensor, view: View) -> Tensor:
