@@ -10,6 +10,7 @@ from benchmarks.data.loader import Stores
 from benchmarks.evaluator.embed import Embedded, Embedder
 from benchmarks.evaluator.settings import EvaluationSettings
 from evaluation.metrics.knn import knn_accuracy
+from evaluation.metrics.representation import spread
 from evaluation.metrics.retrieval import recall_at_k
 from evaluation.undefined import Undefined, check_several_classes
 from methods import Method
@@ -20,8 +21,8 @@ class Evaluation:
     """What one evaluation has found.
 
     Attributes:
-        metrics: of the headline representation: `knn`, `memory_knn` and `recall_at_1` and so on
-            where they apply.
+        metrics: of the headline representation: `spread`, and `knn`, `memory_knn`, `recall_at_1`
+            and so on where they apply.
         test: the test images' headline rows, fp32 on the CPU; None if there are no test images.
         embedded: all representations; None where the test images alone were needed.
     """
@@ -64,11 +65,12 @@ class Evaluator:
         if self.images.unseen and not last:  # only the test images are evaluated
             rows = self.embedder.embed_test(every=False)
             test = None if rows is None else next(iter(rows.values()))
-            return Evaluation(self._recalls(test), test)
+            return Evaluation(self._recalls(test) | _spread(test), test)
         embedded = self.embedder.embed_images(every=last)
         test = None if embedded.test is None else embedded.test[embedded.headline]
         metrics = {"knn": self._knn(embedded.bank[embedded.headline], test)}
         metrics |= {f"{name}_knn": self._knn(rows, test) for name, rows in self.memory().items()}
+        metrics |= _spread(embedded.bank[embedded.headline])
         return Evaluation(metrics | self._recalls(test), test, embedded)
 
     def memory(self) -> Mapping[str, np.ndarray]:
@@ -106,3 +108,8 @@ class Evaluator:
             k=self.settings.knn_k,
             temperature=self.settings.knn_temperature,
         )
+
+
+def _spread(rows: np.ndarray | None) -> dict[str, float]:
+    """Return how far (n, d) rows are spread: near 0 they have collapsed."""
+    return {} if rows is None or len(rows) < 2 else {"spread": spread(rows)}

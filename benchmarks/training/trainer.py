@@ -31,6 +31,8 @@ from methods.testing.contract import MethodCheckError, as_metrics, not_finite
 
 CHECK_EVERY = 20
 """Steps between two looks at the losses: each look waits for the device."""
+COLLAPSED = 0.02
+"""Spread of the headline representation below which a warning is logged."""
 COMPILER = "inductor"
 """Backend of torch.compile."""
 
@@ -110,7 +112,7 @@ class Trainer:
             recipe.crop_size or train.side,
             recipe.crop_size,
         )
-        self._joined_noted = False
+        self._joined_noted = self._collapse_noted = False
 
     def _build_optimizer(self) -> torch.optim.Optimizer | None:
         recipe = self.recipe
@@ -276,6 +278,17 @@ class Trainer:
             "one image that is left over has no batch statistics of its own"
         )
 
+    def _note_collapse(self, row: dict[str, Any]) -> None:
+        """Warn once of embeddings that are nearly all the same."""
+        if self._collapse_noted or not row.get("spread", 1.0) < COLLAPSED:
+            return
+        self._collapse_noted = True
+        self.progress.note(
+            f"{self.method.name}: its embeddings have collapsed at epoch {row['epoch']}: their "
+            f"spread is {row['spread']:.3f}, where 0 is one point for all images and 1 the whole "
+            "sphere; try a lower recipe.lr"
+        )
+
     def _method_metrics(self, epoch: int) -> dict[str, float]:
         """Return the method's own metrics of an epoch; what is not finite is left out and said."""
         try:
@@ -305,6 +318,7 @@ class Trainer:
             if evaluated is not None and found.test is not None:
                 evaluated(row["epoch"], found.test)
             row, embedded = {**row, **found.metrics}, found.embedded
+            self._note_collapse(row)
             taken = time.perf_counter() - started
         self.history = appended(self.history, row, result.seconds, taken, result.views)
         epoch_done(self.history)

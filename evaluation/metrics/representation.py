@@ -204,3 +204,19 @@ def _views(first: Array, second: Array) -> tuple[Tensor, Tensor]:
             "the same images, in the same order"
         )
     return unit_rows(one), unit_rows(other)
+
+
+def spread(embeddings: Array) -> float:
+    """Return how far unit rows are spread over the sphere, from 0 to about 1.
+
+    The mean over features of their standard deviation, times sqrt(d): 1 for rows that are uniform
+    on the sphere, 0 where all rows are equal (Chen and He, CVPR 2021, section 4.1).
+
+    Args:
+        embeddings: (n, d), of any length; rows of zeros stay zeros.
+
+    Raises:
+        ValueError: if they are not two-dimensional or not finite.
+    """
+    rows = unit_rows(as_embeddings(embeddings, "embeddings"))  # (n, d)
+    return float(rows.std(0, correction=0).mean() * rows.shape[1] ** 0.5)

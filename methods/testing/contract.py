@@ -20,7 +20,7 @@ RESERVED_METRICS = frozenset(
     {"epoch", "knn", "loss", "lr", "images_per_second", "images_seen", "train_seconds",
      "evaluate_seconds", "memory_knn", "linear", "linear_c", "map_at_r", "nmi", "nmi_geometric",
      "ari", "clustering_accuracy", "alignment", "uniformity", "effective_rank", "view_agreement",
-     "similarity_overlap", "similarity_auc", "attribute_overlap"}
+     "similarity_overlap", "similarity_auc", "attribute_overlap", "spread"}
 )  # fmt: skip
 """Names of the record that the suite measures itself."""
 RESERVED_REPRESENTATIONS = ("memory", "predictions")

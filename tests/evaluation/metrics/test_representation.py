@@ -9,6 +9,7 @@ from evaluation.metrics.representation import (
     alignment,
     effective_rank,
     representation_metrics,
+    spread,
     uniformity,
     view_agreement,
 )
@@ -252,3 +253,12 @@ def test_one_image():
 def test_bad_options(call, message):
     with pytest.raises(ValueError, match=message):
         call(np.eye(3))
+
+
+def test_spread_of_a_sphere_of_a_point_and_of_a_loop():
+    rows = np.random.default_rng(0).standard_normal((4000, 16))
+    assert spread(rows) == pytest.approx(1, abs=0.02)
+    assert spread(np.ones((7, 3))) == pytest.approx(0, abs=1e-7)
+    unit = rows[:50] / np.linalg.norm(rows[:50], axis=1, keepdims=True)
+    naive = [math.sqrt(sum((v - column.mean()) ** 2 for v in column) / 50) for column in unit.T]
+    assert spread(rows[:50]) == pytest.approx(sum(naive) / 16 * 4, rel=1e-5)
