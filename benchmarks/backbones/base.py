@@ -44,7 +44,7 @@ class Backbone(ABC):
     """Whether it must start from a file of weights; else it starts from random ones."""
     caveat: ClassVar[str] = ""
     """Why its results do not compare with published ones; empty if they do."""
-    origin: ClassVar[str]
+    origin: ClassVar[str] = "not registered"
     """File and class name; set when the backbone registers."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

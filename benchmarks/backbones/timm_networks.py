@@ -74,10 +74,8 @@ class TimmBackbone(Backbone):
             raise _unknown(network, timm.list_models())
         try:
             facts = timm.get_pretrained_cfg(network, allow_unregistered=False)
-        except RuntimeError as error:  # no such tag, or no weights were ever published
-            if "." in network:
-                raise _unknown(network, [*timm.list_models(), *timm.list_pretrained()]) from error
-            facts = timm.create_model(network).pretrained_cfg
+        except RuntimeError as error:  # the network has no weights of this tag
+            raise _unknown(network, [*timm.list_models(), *timm.list_pretrained()]) from error
         self.network, self.name = network, f"timm:{network}"
         self._mean, self._std = tuple(facts.mean), tuple(facts.std)
         classifier = facts.classifier or ()

@@ -147,10 +147,10 @@ def _check_options(dataset: Dataset, root: Path, first: ImageData) -> None:
     if dataset.resized:
         side = first.image_size + 8
         other = _step("load(image_size)", lambda: dataset.load(root, side))
-        if other.digest == first.digest:
+        if other.image_size != side or other.facts() == first.facts():
             raise DatasetCheckError(
-                f"load(image_size={side}): expected another digest than that of images of "
-                f"{first.image_size} pixels, found the same"
+                f"load(image_size={side}): expected images of {side} pixels, found "
+                f"{other.image_size}"
             )
     _refused("load(split='no such split')", lambda: dataset.load(root, split="no such split"))
 

@@ -19,6 +19,7 @@ from benchmarks.data.datasets.class_disjoint import Extent, UnseenClasses
 from benchmarks.data.datasets.products import HEADER
 from benchmarks.data.datasets.stl10 import FOLDS, Stl10
 from benchmarks.data.datasets.svhn import MatFile, Svhn
+from benchmarks.data.testing import check_dataset
 from benchmarks.training import recipe
 
 RANDOM = np.random.default_rng(0)
@@ -123,6 +124,10 @@ def root(dataset, tmp_path, monkeypatch) -> Path:
     elif dataset.name == "folder":
         write_folder(tmp_path)
     return tmp_path
+
+
+def test_it_passes_the_check_for_authors(dataset, root):
+    check_dataset(type(dataset), root)
 
 
 def test_it_describes_itself(dataset):

@@ -263,7 +263,7 @@ class Dataset(ABC):
     """Whether its images come with the suite or its package, so that it needs no folder."""
     resized: ClassVar[bool] = False
     """Whether its images can be had in any size."""
-    origin: ClassVar[str]
+    origin: ClassVar[str] = "not registered"
     """File and class name; set when the data set registers."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -104,7 +104,7 @@ class HuggingFace(Dataset):
             name: _contents(splits[name], columns.image) for name in (train_name, test_name) if name
         }
         with quiet():
-            seen = {name: _each(inspect, files) for name, files in contents.items()}
+            seen = {name: _each(_look, files) for name, files in contents.items()}
             side = options.image_size
             if not options.size_given:
                 side = _side([min(facts.width, facts.height) for facts in seen[train_name]])
@@ -240,7 +240,7 @@ class HuggingFace(Dataset):
         def fill(row: int) -> str | None:
             content = contents[row]
             if content is None or seen[row].flaw:
-                return seen[row].flaw or "missing"
+                return seen[row].flaw
             return decode(content, images[row], levels, centre_square)
 
         flaws = [(row, flaw) for row, flaw in enumerate(_each(fill, range(len(images)))) if flaw]
@@ -342,6 +342,10 @@ def _bytes(file: Mapping[str, Any]) -> bytes | None:
     if file.get("bytes"):
         return bytes(file["bytes"])
     return Path(file["path"]).read_bytes() if file.get("path") else None
+
+
+def _look(content: bytes | None) -> Seen:
+    return Seen("", flaw="missing") if content is None else inspect(content)
 
 
 def _each(function: Callable[[Any], Any], rows: Sequence[Any]) -> list[Any]:
