@@ -1,4 +1,4 @@
-"""docs/where-a-number-comes-from.md: its files and functions exist, and each step calls the next."""
+"""docs/where-a-number-comes-from.md: files and functions exist, each step calls the next."""
 
 import json
 import re
