@@ -1,6 +1,16 @@
 """What is compared: one file per method, and the base class they share."""
 
-from methods.base import Batch, Method
+from methods.base import Batch, Clock, Encoder, Method, TrainingSet, View, normalise
 from methods.base.registry import get, names
 
-__all__ = ["Batch", "Method", "get", "names"]
+__all__ = [
+    "Batch",
+    "Clock",
+    "Encoder",
+    "Method",
+    "TrainingSet",
+    "View",
+    "get",
+    "names",
+    "normalise",
+]

@@ -1,13 +1,11 @@
 """MOM: mining on manifolds (Iscen et al., CVPR 2018)."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evaluation.validation import Array, check_count, check_positive
-from methods.base import Batch, Method
+from methods.base import Batch, Clock, Method, TrainingSet
 from methods.blocks.arguments import as_floats
 from methods.blocks.manifold import check_alpha, mine
 from methods.triplet import pair_distance
@@ -67,6 +65,7 @@ class MOM(Method):
 
     name = "mom"
     paper = "Iscen et al., CVPR 2018"
+    family = "triplet"
     views = 1
     positives: Tensor
     positive_weights: Tensor
@@ -109,10 +108,10 @@ class MOM(Method):
         self.register_buffer("weights", torch.zeros(instances))
 
     @torch.no_grad()
-    def start_epoch(self, epoch: int, embed_all: Callable[[], Tensor]) -> None:
+    def start_epoch(self, clock: Clock, train: TrainingSet) -> None:
         """Mine if it is due, and draw each anchor's positive and negative of the epoch."""
-        embeddings = as_floats(embed_all(), "embed_all()", self.instances, "d")
-        if epoch == 0 or (self.remine is not None and epoch % self.remine == 0):
+        embeddings = as_floats(train.embeddings(), "train.embeddings()", self.instances, "d")
+        if clock.epoch == 0 or (self.remine is not None and clock.epoch % self.remine == 0):
             pools = mine(embeddings, alpha=self.alpha, **self.mining)
             self.positives.copy_(pools.positives)
             self.positive_weights.copy_(pools.weights)
@@ -163,7 +162,7 @@ class MOM(Method):
             embeddings[:-2], embeddings[1:-1], embeddings[2:], weights, self.margin
         )
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the mean sizes of the pools, and the shares of anchors that have none."""
         anchor = torch.arange(self.instances, device=self.positives.device)
         positives = _filled(self.positives) * (self.positives[:, 0] != anchor)

@@ -23,6 +23,7 @@ class RandomCNN(Method):
 
     name = "random-cnn"
     paper = "Ye et al., CVPR 2019"
+    family = "baseline"
     views = 1
 
     def __init__(

@@ -70,6 +70,7 @@ class Triplet(Method):
 
     name = "triplet"
     paper = "Schroff et al., CVPR 2015"
+    family = "triplet"
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class Triplet(Method):
         column = torch.randint(others.shape[1], (len(others), 1), device=others.device)
         return others.gather(1, column)
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the last step's mean distances: equal ones mean a collapse, loss = margin."""
         if self._last is None:
             return {}

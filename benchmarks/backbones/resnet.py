@@ -60,6 +60,7 @@ class ResNet(nn.Module):
                 stages.append(BasicBlock(inputs, outputs, stride))
                 inputs = outputs
         self.stages = nn.Sequential(*stages)
+        self.feature_size = inputs
         self.head = nn.Linear(inputs, embedding_size)
 
     def features(self, images: Tensor) -> Tensor:

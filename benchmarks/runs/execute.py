@@ -24,16 +24,16 @@ from benchmarks.common.errors import BenchError, RunFailed, UsageProblem
 from benchmarks.common.memory_errors import out_of_memory
 from benchmarks.common.seeds import derive_seed
 from benchmarks.data.datasets.base import ImageData, Split
-from benchmarks.data.loader import ImageStore
-from benchmarks.evaluator.final import KNN_PROTOCOLS, Judgement, judge
-from benchmarks.evaluator.gallery import gallery_keeper
-from benchmarks.evaluator.per_epoch import Embedded, Stores
+from benchmarks.data.loader import ImageStore, Stores
+from benchmarks.evaluator.embed import Embedded
+from benchmarks.evaluator.final import FinalEvaluation, evaluate_final
 from benchmarks.runs import paper_tables
 from benchmarks.runs import store as records
 from benchmarks.runs.code_changes import code_facts, write_code
+from benchmarks.runs.gallery_log import GalleryLog
 from benchmarks.training import checkpoint as checkpoints
 from benchmarks.training.loggers.console import Progress
-from benchmarks.training.recipe import Recipe
+from benchmarks.training.recipe import Recipe, key_fields
 from benchmarks.training.recipe.overrides import declared
 from benchmarks.training.recipe.reader import asdict_recipe
 from benchmarks.training.slices import Slice, SliceLog
@@ -98,15 +98,12 @@ class Run:
         return declared(self.method, self.hyper_parameters)
 
     def _digest(self, code: Mapping[str, Any]) -> str:
-        recipe = asdict_recipe(self.recipe)
-        for name in ("name", "description", "methods"):  # how it is called is not what it does
-            recipe.pop(name)
         configuration = {
             "schema": records.SCHEMA_VERSION,
             "method": self.method.name,
             "hyper_parameters": self.declared_hyper_parameters,
             "dataset": self.data.facts(),
-            "recipe": recipe,
+            "recipe": key_fields(self.recipe),
             "seed": self.seed,
             "precision": self.precision,
             **code,
@@ -262,9 +259,9 @@ def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
         checkpoints.save(folder, run.key, trainer.method, trainer.optimizer, history, made)
         records.write_epochs(folder, history)
 
-    keep_gallery = gallery_keeper(folder, run.data, run.recipe, trainer.epochs)
+    keep_gallery = GalleryLog(folder, run.data, trainer.epochs, run.recipe.evaluate_every)
     embedded = trainer.fit(history, save_epoch, place.deadline, keep_gallery)
-    judgement = judge(trainer.evaluator, embedded, run.data)
+    judgement = evaluate_final(trainer.evaluator, embedded, run.data)
     records.write_epochs(folder, trainer.history)
     _write_arrays(folder, embedded, judgement, run.data)
     made = slices.until(trainer.history)
@@ -335,10 +332,14 @@ def _stores(data: ImageData, device: torch.device) -> Stores:
     return Stores(train, bank, test, data.unseen, data.recalls)
 
 
-def _write_arrays(folder: Path, embedded: Embedded, judgement: Judgement, data: ImageData) -> None:
-    arrays = {"bank": embedded.bank, "bank_labels": data.labelled_bank.labels}
+def _write_arrays(
+    folder: Path, embedded: Embedded, judgement: FinalEvaluation, data: ImageData
+) -> None:
+    headline = embedded.headline
+    arrays = {"bank": embedded.bank[headline], "bank_labels": data.labelled_bank.labels}
     if data.test is not None:
-        arrays |= {"test": embedded.test, "test_labels": data.test.labels}
+        test = embedded.test[headline] if embedded.test is not None else None
+        arrays |= {"test": test, "test_labels": data.test.labels}
     arrays["classes"] = np.asarray(data.classes)
     records.write_embeddings(folder, **{k: v for k, v in arrays.items() if v is not None})
     if judgement.predictions is not None:
@@ -352,7 +353,7 @@ def _write_arrays(folder: Path, embedded: Embedded, judgement: Judgement, data: 
 def _make_record(
     run: Run,
     trainer: Trainer,
-    judgement: Judgement,
+    judgement: FinalEvaluation,
     environment: records.Environment,
     slices: Sequence[Slice],
     started: datetime,
@@ -363,14 +364,15 @@ def _make_record(
                "evaluate_seconds"}  # fmt: skip
     headline = paper_tables.headline(run.data.unseen).figure
     figures = {k: float(v) for k, v in last.items() if k not in columns and np.isfinite(v)}
-    figures |= {k: float(v) for k, v in judgement.figures.items() if np.isfinite(v)}
+    measured = {_as_before(k, judgement): v for k, v in judgement.metrics.items()}
+    figures |= {k: float(v) for k, v in measured.items() if np.isfinite(v) and k != "knn"}
     if np.isfinite(last["loss"]):
         figures["loss"] = float(last["loss"])
     best = None
     if headline in history and history[headline].notna().any():
         row = history.loc[history[headline].idxmax()]
         best = records.Best(epoch=int(row["epoch"]), **{headline: float(row[headline])})
-    protocol = run.recipe.knn_protocol
+
     return records.RunRecord(
         key=run.key,
         method=records.MethodFacts(
@@ -386,12 +388,11 @@ def _make_record(
         recipe_changed=dict(run.recipe_changed),
         seed=run.seed,
         protocols={
-            **{name: protocol + suffix for name, suffix in KNN_PROTOCOLS.items()},
-            **judgement.protocols,
+            **{_as_before(k, judgement): v for k, v in judgement.protocols.items()},
         },
-        undefined=dict(judgement.undefined),
-        caveats={k: v for k, v in judgement.caveats.items() if k in {"knn", *figures}},
-        judged="embedding" if run.method.embed is Method.embed else "own",
+        undefined={_as_before(k, judgement): v for k, v in judgement.undefined.items()},
+        caveats={_as_before(k, judgement): v for k, v in judgement.caveats.items()},
+        judged="embedding" if judgement.representation == "embedding" else "own",
         final=records.Final(
             epoch=int(last["epoch"]),
             knn=float(last["knn"]) if np.isfinite(last["knn"]) else None,
@@ -408,6 +409,15 @@ def _make_record(
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _as_before(name: str, judgement: FinalEvaluation) -> str:
+    """Return a metric's name as schema 1 has it."""
+    metric, _, representation = name.partition("@")
+    if representation == judgement.representation:
+        return metric
+    prefix = "pooled" if representation == "features" else representation
+    return f"{prefix}_{metric}"
 
 
 def _write_failure(run: Run, folder: Path, message: str) -> None:

@@ -23,6 +23,7 @@ class LabelledMethod(Method):
     """
 
     uses_labels: ClassVar[bool] = True
+    family: ClassVar[str] = "baseline"
     views = 1
     labels: Tensor
 

@@ -134,7 +134,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     plan, host = runs(), torch.device("cpu")
     low = runs(precision="bf16", epochs=1)
-    cropped = runs(crop_size=6, partners="neighbour", linear_features="pooled")["invaspread"]
+    cropped = runs(crop_size=6, positive="neighbour", linear_features="pooled")["invaspread"]
     found: dict[str, Any] = {
         "host": {
             name: answer(lambda run=run: made(run, place(folder / "host", host)))

@@ -19,7 +19,7 @@ _UNSET = {
     "train_images": "all",
     "image_size": "the data set's own",
     "crop_size": "the whole image",
-    "partners": "itself",
+    "positive": "self",
 }
 _TRANSFORMS = dict(
     zip(paper_tables.TRANSFORMS, ("crop", "colour jitter", "grayscale", "flip"), strict=True)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from benchmarks.common.errors import UsageProblem, one_line, shown, unknown_name
 from benchmarks.common.plain_yaml import parse
 from benchmarks.data.transforms.augment import Augmentation
-from benchmarks.training.recipe.schema import Recipe
+from benchmarks.training.recipe.schema import Recipe, with_current_names
 
 _NOT_PLACES = ("constrained-", "literal[", "[key]")
 """Parts of the place of an error that name no field but one of a field's types."""
@@ -143,10 +143,7 @@ def _parse(
     options = {k: content.pop(k) for k in OPTIONS - _SHARED if k in content}
     if not isinstance(content.get("methods", {}), dict):  # a list of names, not hyper-parameters
         options["methods"] = content.pop("methods")
-    fields = {**start, "name": name, **content}
-    own = content.get("augmentation")
-    if isinstance(own, dict):
-        fields["augmentation"] = {**start.get("augmentation", {}), **own}
+    fields = _with_changes(start, {"name": name, **content}, f"recipe {source}")
     return _build(fields, f"recipe {source}"), options
 
 
@@ -163,6 +160,32 @@ def _start(content: dict[str, Any], source: str, above: tuple[str, ...]) -> dict
     return asdict_recipe(_read(base, above).recipe)
 
 
+def _with_changes(
+    fields: Mapping[str, Any], changes: Mapping[str, Any], source: str
+) -> dict[str, Any]:
+    """Return a recipe's fields with some changed.
+
+    An `augmentation` changes the transforms' fields that it states and leaves the others. Another
+    `schedule` leaves the factors of the old one behind.
+    """
+    try:
+        changes = with_current_names(changes)
+    except ValueError as error:
+        raise UsageProblem(f"{source}: {error}") from error
+    changed = {**fields, **changes}
+    own, usual = changes.get("augmentation"), fields.get("augmentation", {})
+    if isinstance(own, dict) and isinstance(usual, dict):
+        changed["augmentation"] = {**usual, **own}
+    if fields and changes.get("schedule", _schedule(fields)) != _schedule(fields):
+        changed.pop("lr_factors", None)
+        changed |= {k: v for k, v in changes.items() if k == "lr_factors"}
+    return changed
+
+
+def _schedule(fields: Mapping[str, Any]) -> Any:
+    return fields.get("schedule", Recipe.model_fields["schedule"].default)
+
+
 def resolve(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     """Return the recipe with fields changed; `augmentation.x` reaches one transform's field.
 
@@ -170,16 +193,15 @@ def resolve(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         UsageProblem: if a field is unknown or a value is out of its range, or the new name is that
             of a recipe of the suite.
     """
-    fields = asdict_recipe(recipe)
-    for name, value in changes.items():
+    source = f"recipe {recipe.name}"
+    whole = {name: value for name, value in changes.items() if "." not in name}
+    fields = _with_changes(asdict_recipe(recipe), whole, source)
+    for name in (n for n in changes if n not in whole):
         head, _, tail = name.partition(".")
-        if tail:
-            if not isinstance(fields.get(head), dict):
-                raise unknown_name("field of a recipe", name, fields)
-            fields[head] = {**fields[head], tail: value}
-        else:
-            fields[head] = value
-    changed = _build(fields, f"recipe {recipe.name}")
+        if not isinstance(fields.get(head), dict):
+            raise unknown_name("field of a recipe", name, fields)
+        fields[head] = {**fields[head], tail: changes[name]}
+    changed = _build(fields, source)
     if changed.name != recipe.name and changed.name in names():
         raise UsageProblem(
             f"recipe {recipe.name}: name: {changed.name} is a recipe of the suite; choose another "
@@ -207,6 +229,8 @@ def _build(fields: Mapping[str, Any], source: str) -> Recipe:
             problem = unknown_name("field", str(first["loc"][-1]), known)
             raise UsageProblem(f"{source}: {problem}") from error
         message = one_line(first["msg"].removeprefix("Value error, "))
+        if not first["loc"]:  # of several fields together: the message names them and their values
+            raise UsageProblem(f"{source}: {message}") from error
         raise UsageProblem(
             f"{source}: {place}: {message}, found {shown(first['input'])}"
         ) from error

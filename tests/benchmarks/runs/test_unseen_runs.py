@@ -192,6 +192,6 @@ def test_weights_for_a_random_start_are_refused(birds, tmp_path):
 def test_records_without_the_later_fields_keep_their_recipe():
     usual = read("paper").recipe.model_dump(mode="json")
     assert "crop_size" not in usual
-    assert "partners" not in usual
+    assert "positive" not in usual
     changed = read("cub200").recipe.model_dump(mode="json")
-    assert (changed["crop_size"], changed["partners"]) == (227, "neighbour")
+    assert (changed["crop_size"], changed["positive"]) == (227, "neighbour")

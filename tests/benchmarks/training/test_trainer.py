@@ -309,7 +309,7 @@ class Onlooker(Probe):
 def test_by_one_coin_an_epoch_the_second_view_is_of_the_nearest_neighbour(stores):
     method = Onlooker(Encoder(), 50)
     still = Augmentation().without("crop", "jitter", "grayscale", "flip")
-    trainer = make(stores, method, epochs=2, partners="neighbour", augmentation=still, lr=1e-12)
+    trainer = make(stores, method, epochs=2, positive="neighbour", augmentation=still, lr=1e-12)
     _, pooled = trainer.evaluator._embed_store(trainer.images.train, pooled=True)
     rows = pooled.astype(np.float64)
     cosines = rows @ rows.T / np.outer(*[np.linalg.norm(rows, axis=1)] * 2)
@@ -333,10 +333,10 @@ def test_by_one_coin_an_epoch_the_second_view_is_of_the_nearest_neighbour(stores
     assert [len(views) for views in method.shown[0]] == [16] * 3
 
 
-def test_methods_with_one_view_have_no_partners(stores):
+def test_methods_with_one_view_have_no_positive_of_the_recipe(stores):
     method = Onlooker(Encoder(), 50, views=1)
     still = Augmentation().without("crop", "jitter", "grayscale", "flip")
-    fit(make(stores, method, epochs=1, partners="neighbour", augmentation=still))
+    fit(make(stores, method, epochs=1, positive="neighbour", augmentation=still))
     pixels = next(stores.train.batches(50))
     for index, only in method.shown:
         assert torch.equal(only, pixels[index])

@@ -36,7 +36,9 @@ def test_paper_recipe_is_the_papers_section_4_1():
     ],
 )
 def test_learning_rate_schedules(recipe, epoch, factor):
-    assert read(recipe).recipe.lr_at(epoch) == pytest.approx(0.03 * factor)
+    read_recipe = read(recipe).recipe
+    rate = read_recipe.lr * read_recipe.schedule_of(read_recipe.epochs).factor(epoch)
+    assert rate == pytest.approx(0.03 * factor)
 
 
 def test_the_recipe_of_stl10_is_the_papers_but_for_the_pooling():
