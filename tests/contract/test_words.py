@@ -4,6 +4,7 @@ words.json holds how often each word still stands in the packages; the numbers m
 """
 
 import pytest
+
 from helpers.words import WORDS, counts, in_python, in_text, limits, places
 
 FOUND = places()

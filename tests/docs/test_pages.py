@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from helpers.pages import ROOT, code_rows, definitions, links, text
 
 import methods
+from helpers.pages import ROOT, code_rows, definitions, links, text
 from methods.check import check_method
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

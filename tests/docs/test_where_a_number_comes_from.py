@@ -6,9 +6,9 @@ from itertools import pairwise
 from statistics import fmean, stdev
 
 import pytest
-from helpers.pages import ROOT, code_rows, definitions, mentioned, text
 
 from benchmarks.runs.store import RunRecord
+from helpers.pages import ROOT, code_rows, definitions, mentioned, text
 
 PAGE = ROOT / "docs/where-a-number-comes-from.md"
 DOWN, MEASURED = "From the page down", "From the command"

@@ -1,8 +1,13 @@
-"""Reads the pages below docs/: their links, their tables, and the code that they name."""
+"""Reads the pages below docs/: their links, their tables, and the code that they name.
+
+`python tests/helpers/pages.py` says of every name that a page has wrong where it stands now.
+"""
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -33,8 +38,8 @@ def links(page: Path) -> list[Path]:
 
 
 def code_rows(page: Path, heading: str) -> list[Row]:
-    """Return the rows below a heading that have a cell of names beside a link to a Python file."""
-    part = re.split(r"^## ", text(page), flags=re.M)
+    """Return the rows below a heading ("" for the whole page) that name code beside its file."""
+    part = re.split(r"^## ", text(page), flags=re.M) if heading else [text(page)]
     section = next(found for found in part if found.startswith(heading))
     rows = []
     for line in section.splitlines():
@@ -42,7 +47,8 @@ def code_rows(page: Path, heading: str) -> list[Row]:
         at = next((i for i, cell in enumerate(cells) if LINK.fullmatch(cell)), 0)
         if line.startswith("|") and at:
             target = (page.parent / LINK.fullmatch(cells[at])[2]).resolve()
-            rows.append(Row(cells, tuple(NAME.findall(cells[at - 1])), target))
+            if target.suffix == ".py":
+                rows.append(Row(cells, tuple(NAME.findall(cells[at - 1])), target))
     return rows
 
 
@@ -77,3 +83,28 @@ def mentioned(node: ast.AST) -> set[str]:
         elif isinstance(part, ast.Attribute):
             found.add(part.attr)
     return found
+
+
+def wrong() -> Iterator[str]:
+    """Yield a line for each name of a page that is not where the page says."""
+    every = {
+        file: definitions(file)
+        for package in ("methods", "evaluation", "benchmarks")
+        for file in (ROOT / package).rglob("*.py")
+    }
+    for page in (ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for row in code_rows(page, ""):
+            here = every.get(row.file, {})
+            for name in (name for name in row.names if name not in here):
+                last = name.rpartition(".")[2]
+                now = [f"{file.relative_to(ROOT)}: {found}" for file, names in every.items()
+                       for found in names if found.rpartition(".")[2] == last]  # fmt: skip
+                near = get_close_matches(name, here, cutoff=0.5)
+                yield (
+                    f"{page.name}: {row}: no {name}; of this name: {'; '.join(now) or 'none'}; "
+                    f"near ones in the file: {', '.join(near) or 'none'}"
+                )
+
+
+if __name__ == "__main__":
+    print(*wrong(), sep="\n")
