@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from benchmarks.common.errors import UsageProblem, one_line, shown, unknown_name
 from benchmarks.common.plain_yaml import parse
-from benchmarks.data.transforms.augment import Augmentation
+from benchmarks.data.transforms.settings import Augmentation
 from benchmarks.training.recipe.schema import Recipe, with_current_names
 
 _NOT_PLACES = ("constrained-", "literal[", "[key]")

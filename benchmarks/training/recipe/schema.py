@@ -15,7 +15,7 @@ from pydantic import (
 
 from benchmarks.backbones import BACKBONES
 from benchmarks.common.errors import UsageProblem, unknown_name
-from benchmarks.data.transforms.augment import Augmentation
+from benchmarks.data.transforms.settings import Augmentation
 from benchmarks.evaluator.settings import EvaluationSettings
 from benchmarks.training import schedule as schedules
 from benchmarks.training.schedule import Schedule
@@ -37,7 +37,7 @@ differs from its default, which is what runs did before the field was there: so 
 the key of no run that does not use it. A new field belongs here, and its default must be the old
 behaviour.
 """
-AUGMENTATION_ADDED_LATER: tuple[str, ...] = ()
+AUGMENTATION_ADDED_LATER = ("blur", "blur_sigma", "solarize")
 """The same for the fields of `augmentation`."""
 
 

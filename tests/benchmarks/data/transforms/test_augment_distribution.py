@@ -13,32 +13,14 @@ import torchvision.transforms.functional as TF
 from scipy import stats
 from torch import Tensor
 
-from benchmarks.data.transforms import augment as module
-from benchmarks.data.transforms.augment import Augmentation, augment
+from benchmarks.data.transforms import color
+from benchmarks.data.transforms.augment import augment
+from benchmarks.data.transforms.crop import crop_boxes
+from benchmarks.data.transforms.settings import Augmentation
+from helpers.images import COLOURLESS, MEAN, NOTHING, PLAIN, STD, constant, levels, pictures, rng
 
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-NOTHING = Augmentation().without("crop", "jitter", "grayscale", "flip")
-COLOURLESS = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 JITTER = replace(NOTHING, jitter_probability=1.0, **COLOURLESS)
 UNLIKELY = 1e-4  # seeds are fixed: a p-value below this means a wrong distribution
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def pictures(n: int, height: int = 32, width: int = 32, seed: int = 0) -> Tensor:
-    """Smooth shapes and noise, so that crops, flips and colours all show."""
-    coarse = torch.rand(n, 3, 5, 5, generator=rng(seed))
-    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
-    noise = torch.randn(n, 3, height, width, generator=rng(seed + 1))
-    return (255 * smooth + 12 * noise).clamp(0, 255).byte()
-
-
-def levels(images: Tensor, augmentation: Augmentation, seed: int = 0) -> Tensor:
-    """Augment without normalisation, in 0..255."""
-    return augment(images, augmentation, **PLAIN, generator=rng(seed)) * 255
 
 
 def same_distribution(found, expected) -> float:
@@ -62,7 +44,7 @@ def boxes_of_torchvision(height, width, scale, ratio, n=2500):
 
 def boxes_of_ours(height, width, scale, ratio, n=20_000):
     images = torch.empty(n, 3, height, width, dtype=torch.uint8)
-    return torch.cat(module._crop_boxes(images, scale, ratio, rng(4))).numpy()
+    return torch.cat(crop_boxes(images, scale, ratio, rng(4))).numpy()
 
 
 def box_p_values(ours, theirs):
@@ -96,10 +78,6 @@ def test_other_crop_boxes_are_told_apart():
     theirs = boxes_of_torchvision(64, 64, (0.2, 1.0), (3 / 4, 4 / 3))
     for scale, ratio in [((0.15, 1.0), (3 / 4, 4 / 3)), ((0.2, 1.0), (3 / 4, 1.5))]:
         assert min(box_p_values(boxes_of_ours(64, 64, scale, ratio), theirs)) < UNLIKELY
-
-
-def constant(n: int, *colour: int) -> Tensor:
-    return torch.tensor(colour, dtype=torch.uint8).view(1, 3, 1, 1).repeat(n, 1, 2, 2)
 
 
 def brightness_factors(n, strength):
@@ -188,7 +166,7 @@ def drawn_orders(monkeypatch, n, kinds, calls=1) -> np.ndarray:
     def highest(_, high, *shape, generator):
         return torch.full(shape, high, device=generator.device)
 
-    monkeypatch.setattr(module, "_uniform", highest)
+    monkeypatch.setattr(color, "uniform", highest)
     strengths = {**COLOURLESS, **{kind: ORDER_STRENGTHS[kind] for kind in kinds}}
     expected = ordered_results(kinds).flatten(1)
     assert torch.pdist(expected).min() > 2

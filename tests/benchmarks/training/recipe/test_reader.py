@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks.common.errors import UsageProblem
-from benchmarks.data.transforms.augment import Augmentation
+from benchmarks.data.transforms.settings import Augmentation
 from benchmarks.training import recipe as recipes
 from benchmarks.training.recipe import Recipe, read, resolve
 
@@ -76,7 +76,7 @@ def test_file_takes_fields_of_its_base_and_options_of_the_command(tmp_path):
         ("epoch: 3", "Did you mean epochs"),
         ("epochs: 0", "epochs"),
         ("backbone: resnet81", "Did you mean resnet18"),
-        ("augmentation: {blur: 0.5}", "blur"),
+        ("augmentation: {blurr: 0.5}", "Did you mean blur"),
         ("base: papre", "Did you mean paper"),
         ("- a list", "expected `field: value` lines"),
         ("epochs: [", "not valid YAML"),

@@ -8,7 +8,11 @@ import pytest
 from benchmarks.common.errors import UsageProblem
 from benchmarks.evaluator.settings import EvaluationSettings
 from benchmarks.training.recipe import Recipe, key_fields, read, resolve
-from benchmarks.training.recipe.schema import ADDED_LATER, with_current_names
+from benchmarks.training.recipe.schema import (
+    ADDED_LATER,
+    AUGMENTATION_ADDED_LATER,
+    with_current_names,
+)
 
 FIRST_KEYS = {
     "compact": "7648e4237c06f53a",
@@ -63,8 +67,19 @@ def test_each_field_that_is_used_has_a_key_and_a_record_of_its_own(changes):
     assert Recipe.model_validate(json.loads(json.dumps(recorded))) == changed
 
 
+@pytest.mark.parametrize("changes", [{"blur": 0.5}, {"blur_sigma": [0.1, 1.0]}, {"solarize": 0.2}])
+def test_each_transform_that_is_used_has_a_key_and_a_record_of_its_own(changes):
+    changed = made(**{f"augmentation.{name}": value for name, value in changes.items()})
+    assert key_fields(changed) != key_fields(made())
+    recorded = changed.model_dump(mode="json")
+    assert changes.items() <= recorded["augmentation"].items()
+    assert Recipe.model_validate(json.loads(json.dumps(recorded))) == changed
+
+
 def test_fields_added_later_are_recorded_only_where_they_are_used():
-    assert not set(ADDED_LATER) & made().model_dump(mode="json").keys()
+    recorded = made().model_dump(mode="json")
+    assert not set(ADDED_LATER) & recorded.keys()
+    assert not set(AUGMENTATION_ADDED_LATER) & recorded["augmentation"].keys()
 
 
 @pytest.mark.parametrize(
