@@ -218,7 +218,8 @@ class GoogLeNet(nn.Module):
 def googlenet_caffe(embedding_size: int = 128) -> GoogLeNet:
     """Caffe's GoogLeNet, with random weights: BGR pixels, LRN, 6.0 million parameters.
 
-    The network of InvaSpread's Tables 3 to 5 (fidelity sheet, 1.6); sides of 223 to 254 pixels.
+    The network of InvaSpread's Tables 3 to 5 (docs/fidelity.md, "Classes not seen in training");
+    sides of 223 to 254 pixels.
     """
     return GoogLeNet(
         CaffeTrunk(), PixelScale(255.0, [-m for m in CAFFE_MEAN], bgr=True), embedding_size

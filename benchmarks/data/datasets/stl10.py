@@ -23,7 +23,8 @@ FOLDS = 10
 CLASS_NAMES = "class_names.txt"
 FOLD_INDICES = "fold_indices.txt"
 LABELLED, UNLABELLED = "train_X.bin", "unlabeled_X.bin"
-# The values of the InvaSpread code, which are CIFAR-10's (fidelity sheet, 1.3).
+# The values of the InvaSpread code, which are CIFAR-10's (docs/fidelity.md, "Data and
+# augmentation").
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2023, 0.1994, 0.2010)
 STL10 = ArchiveFacts(
