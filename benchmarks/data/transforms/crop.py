@@ -130,7 +130,11 @@ def _sampled(
     if flipped is not None:
         columns = torch.where(flipped.unsqueeze(1), columns.flip(1), columns)
     points = torch.stack(
-        torch.broadcast_tensors(columns.unsqueeze(1), rows.unsqueeze(2)), dim=-1
+        (
+            columns.unsqueeze(1).expand(-1, height, -1),
+            rows.unsqueeze(2).expand(-1, -1, width),
+        ),
+        dim=-1,
     )  # (n, height, width, 2), x before y
     return F.grid_sample(pixels, points, padding_mode="border", align_corners=False)
 
