@@ -79,7 +79,7 @@ def _read(name_or_file: str, above: tuple[str, ...]) -> RecipeFile:
         raise UsageProblem(f"recipe {path}: base: the file is a base of itself: {circle}")
     text = _text(path)
     recipe, options = _parse(text, path.stem, str(path), (*above, place))
-    own = _told_apart(recipe, text)
+    own = _under_a_name_of_its_own(recipe, text)
     notes: tuple[str, ...] = ()
     if own != recipe:
         notes = (
@@ -115,7 +115,7 @@ def _near(path: Path) -> str:
     return f"; the suite's own is --recipe {path.stem}" if path.stem in names() else ""
 
 
-def _told_apart(recipe: Recipe, text: str) -> Recipe:
+def _under_a_name_of_its_own(recipe: Recipe, text: str) -> Recipe:
     """Return the recipe, under a name of its own if only its name is that of the suite's."""
     if recipe.name not in names():
         return recipe
