@@ -140,6 +140,10 @@ class SwAV(ProjectedMethod):
         return swapped_prediction_loss(scores, codes, self.temperature)
 
     def before_step(self, clock: Clock) -> None:
-        """Hold the prototypes still in the first epochs of training."""
-        if clock.round == 0 and clock.epoch < self.frozen_epochs:
-            self.prototypes.grad = None
+        """Hold the prototypes still in the first epochs of training.
+
+        Weight decay still shortens them, which changes nothing: they are compared as unit rows.
+        """
+        frozen = clock.round == 0 and clock.epoch < self.frozen_epochs
+        if frozen and self.prototypes.grad is not None:
+            self.prototypes.grad.zero_()

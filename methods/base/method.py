@@ -120,7 +120,11 @@ class Method(nn.Module, ABC):
         return None
 
     def before_step(self, clock: Clock) -> None:
-        """Change gradients: they are there, and the optimiser has not stepped."""
+        """Change gradients: they are there, and the optimiser has not stepped.
+
+        To hold a parameter still, set its gradient to 0, not to None, which fused optimisers refuse
+        once they have taken a step on the others.
+        """
 
     def after_step(self, batch: Batch) -> None:
         """Update a memory bank or a momentum network after the optimiser's step."""

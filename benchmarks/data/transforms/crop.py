@@ -129,9 +129,13 @@ def _sampled(
     rows, columns = grid[0, :, :height], grid[1, :, :width]
     if flipped is not None:
         columns = torch.where(flipped.unsqueeze(1), columns.flip(1), columns)
-    shape = (len(rows), height, width)
-    places = columns.unsqueeze(1).expand(shape), rows.unsqueeze(2).expand(shape)
-    points = torch.stack(places, dim=-1)  # (n, height, width, 2), x before y
+    points = torch.stack(
+        (
+            columns.unsqueeze(1).expand(-1, height, -1),
+            rows.unsqueeze(2).expand(-1, -1, width),
+        ),
+        dim=-1,
+    )  # (n, height, width, 2), x before y
     return F.grid_sample(pixels, points, padding_mode="border", align_corners=False)
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from benchmarks.common.errors import UsageProblem, one_line, shown, unknown_name
 from benchmarks.common.plain_yaml import parse
 from benchmarks.data.transforms.settings import Augmentation
-from benchmarks.training.recipe.schema import Recipe, with_current_names
+from benchmarks.training.recipe.schema import SHARED, Recipe, with_current_names
 
 _NOT_PLACES = ("constrained-", "literal[", "[key]")
 """Parts of the place of an error that name no field but one of a field's types."""
@@ -79,7 +79,7 @@ def _read(name_or_file: str, above: tuple[str, ...]) -> RecipeFile:
         raise UsageProblem(f"recipe {path}: base: the file is a base of itself: {circle}")
     text = _text(path)
     recipe, options = _parse(text, path.stem, str(path), (*above, place))
-    own = _told_apart(recipe, text)
+    own = _under_a_name_of_its_own(recipe, text)
     notes: tuple[str, ...] = ()
     if own != recipe:
         notes = (
@@ -115,7 +115,7 @@ def _near(path: Path) -> str:
     return f"; the suite's own is --recipe {path.stem}" if path.stem in names() else ""
 
 
-def _told_apart(recipe: Recipe, text: str) -> Recipe:
+def _under_a_name_of_its_own(recipe: Recipe, text: str) -> Recipe:
     """Return the recipe, under a name of its own if only its name is that of the suite's."""
     if recipe.name not in names():
         return recipe
@@ -210,6 +210,37 @@ def resolve(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     return changed
 
 
+def for_method(recipe: Recipe, method: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Return the recipe that one method is trained by.
+
+    The section `for_method` overrides the recipe, and the command's changes override both.
+
+    Args:
+        recipe: of the comparison.
+        method: its name.
+        changes: of the command, as `resolve` takes them.
+
+    Returns:
+        A recipe without a section `for_method`.
+
+    Raises:
+        UsageProblem: if a field is unknown, shared by all methods, or out of its range.
+    """
+    source = f"recipe {recipe.name}: for_method.{method}"
+    own = recipe.for_method.get(method, {})
+    allowed = [name for name in Recipe.model_fields if name not in SHARED]
+    for name in own:
+        if name in SHARED:
+            raise UsageProblem(
+                f"{source}: {name}: expected a field that methods may have of their own, found one "
+                f"that all methods of a comparison share; set {name} for the whole recipe"
+            )
+        if name not in [*allowed, "partners"]:
+            raise unknown_name(f"field of {source}", name, allowed)
+    fields = _with_changes({**asdict_recipe(recipe), "for_method": {}}, own, source)
+    return resolve(_build(fields, source), changes or {})
+
+
 def asdict_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as plain data (JSON types)."""
     return recipe.model_dump(mode="json")
@@ -217,7 +248,7 @@ def asdict_recipe(recipe: Recipe) -> dict[str, Any]:
 
 def _build(fields: Mapping[str, Any], source: str) -> Recipe:
     try:
-        return Recipe.model_validate(dict(fields))
+        recipe = Recipe.model_validate(dict(fields))
     except ValidationError as error:
         first = error.errors()[0]
         parts = [str(part) for part in first["loc"]]
@@ -234,3 +265,6 @@ def _build(fields: Mapping[str, Any], source: str) -> Recipe:
         raise UsageProblem(
             f"{source}: {place}: {message}, found {shown(first['input'])}"
         ) from error
+    for method in recipe.for_method:
+        for_method(recipe, method)  # what is wrong in it is said when the recipe is read
+    return recipe

@@ -28,7 +28,7 @@ LONGEST_NAME = 64
 
 ADDED_LATER = (
     "crop_size", "positive", "linear_c", "linear_features",
-    "optimiser", "betas", "decay_all", "schedule", "warmup_epochs",
+    "optimiser", "betas", "decay_all", "schedule", "warmup_epochs", "for_method",
 )  # fmt: skip
 """Fields that the first records were made without.
 
@@ -39,10 +39,17 @@ behaviour.
 """
 AUGMENTATION_ADDED_LATER = ("blur", "blur_sigma", "solarize")
 """The same for the fields of `augmentation`."""
+_NOT_IN_KEY = ("name", "description", "methods", "for_method")
+
+SHARED = (
+    "name", "description", "methods", "for_method", "backbone", "train_images", "image_size",
+    "crop_size", "evaluate_every", "knn_k", "knn_temperature", "linear_c", "linear_features",
+)  # fmt: skip
+"""Fields that are the same for all methods of a comparison: `for_method` cannot change them."""
 
 
 class Recipe(BaseModel):
-    """Everything that the methods of one comparison share."""
+    """Everything that the methods of one comparison share, and where single methods differ."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -98,6 +105,9 @@ class Recipe(BaseModel):
     """What the linear SVM classifies: the embedding, or what the backbone pools before it."""
     methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Hyper-parameters of single methods that this recipe changes."""
+    for_method: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Fields of this recipe, but for those in SHARED, that are others for single methods, such as
+    `simclr: {optimiser: lars, lr: 1.0}`. The function `for_method` gives a method's own recipe."""
 
     @field_validator("name")
     @classmethod
@@ -235,11 +245,11 @@ def with_current_names(fields: Mapping[str, Any]) -> dict[str, Any]:
 def key_fields(recipe: Recipe) -> dict[str, Any]:
     """Return what a run's key states of its recipe, as plain data (JSON types).
 
-    That is what a record states, without what does not change a result (names, and the
-    hyper-parameters of other methods), and under the names that the first runs were made with: so
-    a field that is renamed changes no key.
+    That is what a record states, without what does not change a result (names, and what holds for
+    other methods), and under the names that the first runs were made with: so a field that is
+    renamed changes no key. The recipe is a method's own, as the function `for_method` gives it.
     """
-    fields = recipe.model_dump(mode="json", exclude={"name", "description", "methods"})
+    fields = recipe.model_dump(mode="json", exclude=set(_NOT_IN_KEY))
     if "positive" in fields:
         fields["partners"] = fields.pop("positive")
     return fields
