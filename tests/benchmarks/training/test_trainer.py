@@ -366,7 +366,7 @@ def test_a_group_larger_than_a_batch_is_refused(stores):
         def sample(self, generator):
             return torch.arange(34).view(2, 17)
 
-    with pytest.raises(UsageProblem, match="batch_size: expected at least 17.*found 16"):
+    with pytest.raises(UsageProblem, match=r"batch_size: expected at least 17.*found 16"):
         fit(make(stores, Large()))
 
 

@@ -61,7 +61,8 @@ def test_side_metrics_become_floats():
 @pytest.mark.parametrize(
     "name",
     ["knn", "epoch", "loss", "lr", "train_seconds", "recall_at_16", "pooled_nmi", "nmi", "linear",
-     "alignment", "attribute_auc_wings", "assignment_test_mean", "", "a b", "a|b", "a" * 65, "é", 3, None],
+     "alignment", "attribute_auc_wings", "assignment_test_mean",
+     "", "a b", "a|b", "a" * 65, "é", 3, None],
 )  # fmt: skip
 def test_a_reserved_or_malformed_name_of_a_side_metric_is_refused(name):
     with pytest.raises(MethodCheckError, match=r"metrics\(\)"):
@@ -78,7 +79,8 @@ def test_a_side_metric_that_is_no_number_is_refused(value):
 
 @pytest.mark.parametrize(
     "order",
-    [[0, 1], torch.tensor([0.0]), torch.tensor([[[0]]]), torch.tensor([[0, 10]]), torch.tensor([], dtype=torch.int64),
+    [[0, 1], torch.tensor([0.0]), torch.tensor([[[0]]]), torch.tensor([[0, 10]]),
+     torch.tensor([], dtype=torch.int64),
      torch.tensor([-1, 0, 1]), torch.tensor([0, 1, 10]), torch.tensor([0, 1], dtype=torch.int32)],
 )  # fmt: skip
 def test_an_order_of_wrong_type_or_range_is_refused(order):
