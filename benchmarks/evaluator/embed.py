@@ -117,14 +117,14 @@ class Embedder:
                     views = augment(
                         images, Augmentation(), store.mean, store.std, draws, self.crop_size
                     )
-                    rows.append(self.method.representations(views))
+                    rows.append(_checked(self.method.representations(views), len(views)))
         return _joined(kept[0]), _joined(kept[1])
 
     def _rows(self, store: ImageStore, every: bool) -> Rows:
         parts: list[Mapping[str, Tensor]] = []
         with self._evaluation_mode():
             for images in self._prepared(store):
-                found = self.method.representations(images)
+                found = _checked(self.method.representations(images), len(images))
                 names = list(found) if every else list(found)[:1]
                 parts.append({name: found[name].float() for name in names})
         return _joined(parts)
@@ -156,19 +156,37 @@ class Embedder:
         return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
 
 
+def _checked(found: Mapping[str, Tensor], images: int) -> Mapping[str, Tensor]:
+    """Return the representations of a batch.
+
+    Raises:
+        RunFailed: if there is none, or one has not a row per image.
+    """
+    if not found:
+        raise RunFailed("representations: expected at least one, found none")
+    for name, rows in found.items():
+        if rows.ndim != 2 or len(rows) != images:
+            raise RunFailed(
+                f"representation {name}: expected ({images}, d), found {tuple(rows.shape)}"
+            )
+    return found
+
+
 def _joined(parts: list[Mapping[str, Tensor]]) -> Rows:
     """Return the rows of all batches, on the CPU.
 
     Raises:
-        RunFailed: if a representation is missing in a batch or is not (b, d) and finite.
+        RunFailed: if names or widths differ between batches, or a value is not finite.
     """
+    if any(list(part) != list(parts[0]) for part in parts):
+        raise RunFailed("representations: expected the same names for every batch of images")
     rows: dict[str, np.ndarray] = {}
     for name in parts[0]:
-        if any(list(part) != list(parts[0]) for part in parts):
-            raise RunFailed("representations: expected the same names for every batch of images")
-        if any(part[name].ndim != 2 for part in parts):
-            shape = tuple(parts[0][name].shape)
-            raise RunFailed(f"representation {name}: expected (b, d), found {shape}")
+        widths = sorted({part[name].shape[1] for part in parts})
+        if len(widths) > 1:
+            raise RunFailed(
+                f"representation {name}: expected the same width for every batch, found {widths}"
+            )
         rows[name] = torch.cat([part[name] for part in parts]).float().cpu().numpy()
         if not np.isfinite(rows[name]).all():
             raise RunFailed(

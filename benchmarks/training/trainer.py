@@ -190,7 +190,7 @@ class Trainer:
                 checked = step + 1
             self.stopwatch.lap("logging")
 
-        lr = self.recipe.lr * self.schedule.factor(clock.epoch)
+        lr = self.recipe.lr * self.schedule.factor(clock.epoch, 0, len(batches))
         row = {"epoch": epoch + 1, "loss": float(losses.mean()), "lr": lr}
         row |= self._method_metrics(epoch)
         views_passed = sum(len(index) for index in batches) * len(self.views)

@@ -61,8 +61,8 @@ def test_side_metrics_become_floats():
 @pytest.mark.parametrize(
     "name",
     ["knn", "epoch", "loss", "lr", "train_seconds", "recall_at_16", "pooled_nmi", "nmi", "linear",
-     "alignment", "attribute_auc_wings", "assignment_test_mean", "", "a b", "a|b", "a" * 65, "é", 3,
-     None],
+     "alignment", "attribute_auc_wings", "assignment_test_mean",
+     "", "a b", "a|b", "a" * 65, "é", 3, None],
 )  # fmt: skip
 def test_a_reserved_or_malformed_name_of_a_side_metric_is_refused(name):
     with pytest.raises(MethodCheckError, match=r"metrics\(\)"):
