@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmarks.backbones.weights import Published, WeightsFile, identify
 from benchmarks.common.errors import BenchError, DataProblem, UsageProblem
-from methods.base.code import code_of
+from methods.base.code import code_of, foreign_digests
 from methods.base.registry import Registry, in_one_line
 
 if TYPE_CHECKING:  # listing the names of backbones needs no torch
@@ -79,6 +79,16 @@ class Backbone(ABC):
 
         assert self.weights is not None, "refused before"
         load(network.get_submodule("trunk"), weights, self.weights)
+
+    @property
+    def code(self) -> list[str | None]:
+        """What a run's key states of the network's code; empty for the suite's own.
+
+        The SHA-256 of a plug-in's files, and an installed package with its version.
+        """
+        facts = code_of(type(self))
+        package = [f"{facts.package} {facts.version}"] if facts.package and not facts.own else []
+        return [*foreign_digests(type(self), Backbone), *package]
 
     @property
     def comparable(self) -> bool:

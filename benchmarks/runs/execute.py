@@ -90,6 +90,9 @@ class Run:
         facts = code_of(self.method)
         if facts.package is not None and not facts.own:
             stated["package"] = f"{facts.package} {facts.version}"
+        network = backbones.get(self.recipe.backbone).code
+        if network:
+            stated["backbone"] = network
         return stated
 
     @cached_property

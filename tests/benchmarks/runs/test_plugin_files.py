@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from benchmarks import backbones
 from benchmarks.backbones.testing import check_backbone
@@ -39,6 +40,19 @@ def test_a_run_on_ones_own_images_with_ones_own_network(bench, tmp_path):
     assert record["recipe"]["backbone"] == "three-layers"
     # Without the plug-ins the report still reads the record.
     assert bench("report").exit_code == 0
+
+
+def test_an_edited_backbone_is_trained_anew_and_a_recipe_file_may_name_it(bench, tmp_path):
+    plugin = write(tmp_path / "mine.py", BACKBONE.read_text())
+    recipe = yaml.safe_load((tmp_path / "tiny.yaml").read_text()) | {"backbone": "three-layers"}
+    write(tmp_path / "own.yaml", yaml.safe_dump(recipe))
+    run = ["run", "--plugin", str(plugin), "--methods", "random-cnn"]
+    command = [*run, "--recipe", str(tmp_path / "own.yaml")]
+    assert "done: random-cnn" in bench(*command).output
+    assert "reused: random-cnn" in bench(*command).output
+    write(plugin, plugin.read_text() + "# edited\n")
+    assert "done: random-cnn" in bench(*command).output
+    assert len(list((tmp_path / "results" / "runs").iterdir())) == 2
 
 
 def write(path: Path, text: str) -> Path:
