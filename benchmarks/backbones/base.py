@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmarks.backbones.weights import Published, WeightsFile, identify
 from benchmarks.common.errors import BenchError, DataProblem, UsageProblem
-from methods.base.code import code_of
+from methods.base.code import code_of, foreign_digests
 from methods.base.registry import Registry, in_one_line
 
 if TYPE_CHECKING:  # listing the names of backbones needs no torch
     from torch import nn
 
+TRIED_SIZE = 8
+"""Embedding size that a plug-in's network is tried out with."""
 Normalisation = tuple[Sequence[float], Sequence[float]]
 """Mean and standard deviation of red, green and blue, which images are normalised with."""
 
@@ -79,6 +81,16 @@ class Backbone(ABC):
         load(network.get_submodule("trunk"), weights, self.weights)
 
     @property
+    def code(self) -> list[str | None]:
+        """What a run's key states of the network's code; empty for the suite's own.
+
+        The SHA-256 of a plug-in's files, and an installed package with its version.
+        """
+        facts = code_of(type(self))
+        package = [f"{facts.package} {facts.version}"] if facts.package and not facts.own else []
+        return [*foreign_digests(type(self), Backbone), *package]
+
+    @property
     def comparable(self) -> bool:
         """Whether its results compare with published ones."""
         return not self.caveat
@@ -86,17 +98,28 @@ class Backbone(ABC):
     def identify(self, weights: Path | None) -> WeightsFile | None:
         """Return what a run must know of its file of weights; None for a random start.
 
+        A plug-in's network is also built once, so that what is wrong shows before training.
+
         Args:
             weights: the file that the user gives, if any.
 
         Raises:
             DataProblem: weights are missing, or the file is not the right one by its digest.
-            UsageProblem: weights are given to a network that starts from random ones.
+            UsageProblem: weights are given to a network that starts from random ones, or a
+                plug-in's network is no encoder.
         """
         self._require(weights)
+        if not code_of(type(self)).own:
+            self._try_out()
         if self.weights is None or weights is None:
             return None
         return WeightsFile(weights, identify(weights, self.weights))
+
+    def _try_out(self) -> None:
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            self.random(TRIED_SIZE)
 
     def random(self, embedding_size: int) -> "nn.Module":
         """Return the network with random weights, after a look at what an encoder must have.

@@ -88,6 +88,11 @@ class TimmBackbone(Backbone):
             ignored=tuple(f"{layer}." for layer in layers),
         )
 
+    @property
+    def code(self) -> list[str | None]:
+        """Name and version of the package: another one may draw other weights."""
+        return [f"timm {_timm().__version__}"]
+
     def build(self, embedding_size: int) -> TimmEncoder:
         """Return the network with random weights.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from benchmarks import backbones
 from benchmarks.backbones.weights import WeightsFile
 from benchmarks.common.errors import MethodProblem
 from benchmarks.data.datasets.base import DEFAULT_SPLIT, ImageData
@@ -126,6 +127,9 @@ class RunSpec:
         facts = code_of(self.method)
         if facts.package is not None and not facts.own:
             stated["package"] = f"{facts.package} {facts.version}"
+        network = backbones.get(self.recipe.backbone).code
+        if network:
+            stated["backbone"] = network
         return stated
 
     @cached_property

@@ -183,9 +183,8 @@ class Registry(Generic[T]):
 
 
 def _methods() -> Iterator[str]:
-    import methods
-
-    for module in pkgutil.iter_modules(methods.__path__):
+    package = importlib.import_module("methods")  # what this registry is for, whatever is in it
+    for module in pkgutil.iter_modules(package.__path__):
         if not module.ispkg:
             yield f"methods.{module.name}"
 

@@ -38,6 +38,12 @@ def test_features_are_what_timms_classifier_takes():
 
 
 @needs_timm
+def test_its_version_is_a_part_of_a_runs_key():
+    assert backbones.get("timm:resnet10t").code == [f"timm {timm.__version__}"]
+    assert backbones.get("resnet18").code == []
+
+
+@needs_timm
 @pytest.mark.parametrize("name", ["resnt18", "resnet18.no_such", ""])
 def test_an_unknown_name_gets_near_matches(name):
     with pytest.raises(UsageProblem, match=r"Unknown network of timm .*list_models\(\)") as raised:

@@ -1,16 +1,23 @@
 """Plug-in files with data sets and backbones: found, run, and refused in one line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from benchmarks import backbones
+from benchmarks.backbones.base import BACKBONES
 from benchmarks.backbones.testing import check_backbone
 from benchmarks.common.errors import DataProblem, UsageProblem
 from benchmarks.data import datasets
+from benchmarks.data.datasets.base import DATASETS
 from benchmarks.data.testing import check_dataset
 from benchmarks.runs.plugins import load_plugins
+from methods.base import registry
 from methods.base.code import code_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -39,6 +46,19 @@ def test_a_run_on_ones_own_images_with_ones_own_network(bench, tmp_path):
     assert record["recipe"]["backbone"] == "three-layers"
     # Without the plug-ins the report still reads the record.
     assert bench("report").exit_code == 0
+
+
+def test_an_edited_backbone_is_trained_anew_and_a_recipe_file_may_name_it(bench, tmp_path):
+    plugin = write(tmp_path / "mine.py", BACKBONE.read_text())
+    recipe = yaml.safe_load((tmp_path / "tiny.yaml").read_text()) | {"backbone": "three-layers"}
+    write(tmp_path / "own.yaml", yaml.safe_dump(recipe))
+    run = ["run", "--plugin", str(plugin), "--methods", "random-cnn"]
+    command = [*run, "--recipe", str(tmp_path / "own.yaml")]
+    assert "done: random-cnn" in bench(*command).output
+    assert "reused: random-cnn" in bench(*command).output
+    write(plugin, plugin.read_text() + "# edited\n")
+    assert "done: random-cnn" in bench(*command).output
+    assert len(list((tmp_path / "results" / "runs").iterdir())) == 2
 
 
 def write(path: Path, text: str) -> Path:
@@ -125,6 +145,38 @@ def test_two_plugins_of_one_name_are_refused(tmp_path, source, kind):
     assert f"two {kind}s are named 'mine'" in failed[f"plug-in {two}"]
     known = backbones if kind == "backbone" else datasets
     assert type(known.get("mine")).origin.startswith(str(one))
+
+
+@pytest.mark.parametrize(
+    ("kind", "base", "known"),
+    [(DATASETS, datasets.Dataset, datasets), (BACKBONES, backbones.Backbone, backbones)],
+)
+def test_installed_packages_bring_them_and_one_that_fails_is_named(monkeypatch, kind, base, known):
+    def load():
+        return type("Installed", (base,), {"name": "installed", "__module__": __name__})
+
+    def fail():
+        raise ImportError("libfoo is missing")
+
+    loaders = {"installed": load, "broken": fail}
+    entries = [SimpleNamespace(name=n, value=f"{n}.m", load=f) for n, f in loaders.items()]
+    groups = {f"instbench.{known.__name__.rpartition('.')[2]}": entries}
+    monkeypatch.setattr(registry.metadata, "entry_points", lambda group: groups.get(group, []))
+    kind.forget_installed()
+    assert "installed" in known.names()
+    assert known.failures() == {"broken": "broken.m: ImportError: libfoo is missing"}
+    with pytest.raises(UsageProblem, match=r"plug-in broken failed to import: .*libfoo"):
+        known.get("broken")
+
+
+def test_names_are_listed_without_torch():
+    code = (
+        "import sys; from benchmarks import backbones; from benchmarks.data import datasets; "
+        "assert 'digits' in datasets.names() and 'resnet18' in backbones.names(); "
+        "datasets.get('digits'), backbones.get('googlenet').weights; "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=EXAMPLES.parents[1])
 
 
 def test_a_file_with_none_of_them_is_refused_in_one_line(tmp_path):

@@ -105,7 +105,7 @@ def test_an_empty_file_and_other_bytes_are_refused(tmp_path):
 
 def test_an_unknown_table_gets_near_matches(tmp_path):
     plugin_tables.load(write(tmp_path / "mine.csv"))
-    with pytest.raises(UsageProblem, match="Unknown table 'our'. Did you mean ours"):
+    with pytest.raises(UsageProblem, match=r"Unknown table 'our'\. Did you mean ours"):
         plugin_tables.get("our")
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.data import datasets
-from benchmarks.data.datasets import Digits
+from benchmarks.data.datasets.digits import Digits
 from benchmarks.report.data.comparison import beyond_recipe, planned, read_failures
 from benchmarks.runs import paper_tables
 
@@ -244,7 +244,7 @@ def test_splits_of_a_data_set_stand_side_by_side(results, monkeypatch):
     class Two(Digits):
         splits = ("train", "train+unlabeled")
 
-    monkeypatch.setitem(datasets._DATASETS, "digits", Two())
+    monkeypatch.setattr(datasets, "get", lambda name: Two())
     for split, digest in (("train", "aaaa"), ("train+unlabeled", "bbbb")):
         results.add("nce", [20.0], recipe="digits", dataset="digits", split=split, digest=digest)
     results.add("triplet", [20.0], recipe="digits", dataset="digits", digest="aaaa")
