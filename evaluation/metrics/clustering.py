@@ -143,6 +143,9 @@ def agreement(first: Array, second: Array, average: Average = "arithmetic") -> f
 
     Raises:
         ValueError: if shapes, values or the average do not fit.
+
+    >>> agreement([0, 0, 1, 1], [5, 5, 9, 9])
+    1.0
     """
     check_choice(average, "average", Average)
     rows, columns = _codes(first, second, "first", "second")
@@ -197,6 +200,9 @@ def clustering_accuracy(labels: Array, clusters: Array) -> float:
 
     Raises:
         ValueError: if shapes or values do not fit.
+
+    >>> clustering_accuracy([0, 0, 1, 1], [7, 7, 7, 3])
+    75.0
     """
     rows, columns = _codes(labels, clusters, "labels", "clusters")
     shape = rows.max() + 1, columns.max() + 1

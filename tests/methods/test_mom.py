@@ -6,7 +6,7 @@ import methods.mom as module
 from methods import Batch
 from methods.base import normalise
 from methods.blocks.manifold import Pools, mine
-from methods.mom import MOM, weighted_triplet_loss
+from methods.mom import MOM, starts_of_triplets, weighted_triplet_loss
 from methods.testing.toy import Trial
 
 COUNT = 60
@@ -206,6 +206,21 @@ def test_an_image_that_is_its_own_positive_is_seen_twice(monkeypatch):
     rows = mom.embed(views).detach().double()
     expected = naive(rows[0::3], rows[1::3], rows[2::3], torch.ones(4), 0.5)
     assert mom.loss(Batch(index, (views,))).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("index", "starts"),
+    [
+        ([0, 1, 2, 2, 0, 1], [0, 3]),
+        ([1, 2, 2, 0, 1], [2]),  # the first triplet has lost its anchor
+        ([0, 1, 2, 2, 0], [0]),  # the second has lost its negative
+        ([0, 2, 1, 1, 0], []),  # positive and negative in the wrong order, or strangers
+    ],
+)
+def test_a_triplet_starts_where_an_anchor_is_followed_by_its_partners(index, starts):
+    partners = torch.tensor([[1, 2], [2, 0], [0, 1]])
+    found = starts_of_triplets(torch.tensor(index), partners)
+    assert found.nonzero().flatten().tolist() == starts
 
 
 def test_strangers_make_no_triplet():
