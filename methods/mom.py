@@ -27,14 +27,20 @@ def weighted_triplet_loss(
         weights: (b,) w, manifold similarity of each positive; a triplet of weight 0 is no triplet
             and does not count in the mean.
         margin: above 0, in units of the squared distance, which reaches 4.
+
+    Returns:
+        A scalar of at least 0; 0 without a triplet.
+
+    Raises:
+        ValueError: if shapes or the margin do not fit.
     """
     check_positive(margin, "margin")
     anchors = as_floats(anchors, "anchors", "b", "d")
     positives = as_floats(positives, "positives", *anchors.shape)
     negatives = as_floats(negatives, "negatives", *anchors.shape)
     weights = as_floats(weights, "weights", len(anchors))
-    near = pair_distance(anchors, positives, "sqeuclidean")
-    far = pair_distance(anchors, negatives, "sqeuclidean")
+    near = pair_distance(anchors, positives, "sqeuclidean")  # (b,)
+    far = pair_distance(anchors, negatives, "sqeuclidean")  # (b,)
     return (weights * F.relu(margin + near - far)).sum() / weights.count_nonzero().clamp(min=1)
 
 

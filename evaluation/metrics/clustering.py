@@ -46,7 +46,7 @@ def nmi(
         labels: (n,) integers of any value.
         average: mean of the two entropies by which the mutual information is divided.
         restarts: runs of k-means, of which the tightest counts.
-        seed: at least 0; the same seed gives the same figure.
+        seed: at least 0; the same seed gives the same value.
 
     Returns:
         From 0 (independent) to 100 (the same partition).
@@ -73,7 +73,7 @@ def clustering_metrics(
         embeddings: (n, d); rows are L2-normalised here, a zero row stays zero.
         labels: (n,) integers of any value. There are as many clusters as classes.
         restarts: runs of k-means, of which the tightest counts.
-        seed: at least 0; the same seed gives the same figures.
+        seed: at least 0; the same seed gives the same values.
 
     Returns:
         `nmi` (arithmetic mean), `nmi_geometric`, `ari` and `clustering_accuracy`; none of them

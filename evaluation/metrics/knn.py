@@ -1,4 +1,4 @@
-"""The weighted k-nearest-neighbour classifier by which instance discrimination is judged."""
+"""The weighted k-nearest-neighbour classifier by which instance discrimination is evaluated."""
 
 import numpy as np
 

@@ -95,8 +95,8 @@ def test_the_loss_compares_with_the_memory_before_the_step():
     torch.testing.assert_close(method.bank, before)
     expected = nonparametric_softmax_loss(embeddings, before, batch.index, 0.3)
     torch.testing.assert_close(loss, expected)
-    (slope,) = torch.autograd.grad(loss, method.encoder[-1].bias)
-    (reference,) = torch.autograd.grad(expected, method.encoder[-1].bias)
+    (slope,) = torch.autograd.grad(loss, method.encoder.head.bias)
+    (reference,) = torch.autograd.grad(expected, method.encoder.head.bias)
     torch.testing.assert_close(slope, reference)
 
 
