@@ -33,15 +33,21 @@ def triplet_loss(
         margin: above 0, in units of the distance: on unit vectors "euclidean" reaches 2,
             "sqeuclidean" 4 and "cosine" 2.
         distance: D.
+
+    Returns:
+        A scalar of at least 0; the margin where all distances are equal.
+
+    Raises:
+        ValueError: if shapes or an option do not fit.
     """
     check_positive(margin, "margin")
     anchors = as_floats(anchors, "anchors", "b", "d")
     positives = as_floats(positives, "positives", *anchors.shape)
     rows, width = anchors.shape
     shape = (rows, width) if negatives.ndim == 2 else (rows, "k", width)
-    negatives = as_floats(negatives, "negatives", *shape).reshape(rows, -1, width)
-    near = pair_distance(anchors, positives, distance).unsqueeze(1)
-    far = pair_distance(anchors.unsqueeze(1), negatives, distance)
+    negatives = as_floats(negatives, "negatives", *shape).reshape(rows, -1, width)  # (b, k, d)
+    near = pair_distance(anchors, positives, distance).unsqueeze(1)  # (b, 1)
+    far = pair_distance(anchors.unsqueeze(1), negatives, distance)  # (b, k)
     return F.relu(margin + near - far).mean()
 
 

@@ -46,7 +46,7 @@ def nmi(
         labels: (n,) integers of any value.
         average: mean of the two entropies by which the mutual information is divided.
         restarts: runs of k-means, of which the tightest counts.
-        seed: at least 0; the same seed gives the same figure.
+        seed: at least 0; the same seed gives the same value.
 
     Returns:
         From 0 (independent) to 100 (the same partition).
@@ -73,7 +73,7 @@ def clustering_metrics(
         embeddings: (n, d); rows are L2-normalised here, a zero row stays zero.
         labels: (n,) integers of any value. There are as many clusters as classes.
         restarts: runs of k-means, of which the tightest counts.
-        seed: at least 0; the same seed gives the same figures.
+        seed: at least 0; the same seed gives the same values.
 
     Returns:
         `nmi` (arithmetic mean), `nmi_geometric`, `ari` and `clustering_accuracy`; none of them
@@ -143,6 +143,9 @@ def agreement(first: Array, second: Array, average: Average = "arithmetic") -> f
 
     Raises:
         ValueError: if shapes, values or the average do not fit.
+
+    >>> agreement([0, 0, 1, 1], [5, 5, 9, 9])
+    1.0
     """
     check_choice(average, "average", Average)
     rows, columns = _codes(first, second, "first", "second")
@@ -197,6 +200,9 @@ def clustering_accuracy(labels: Array, clusters: Array) -> float:
 
     Raises:
         ValueError: if shapes or values do not fit.
+
+    >>> clustering_accuracy([0, 0, 1, 1], [7, 7, 7, 3])
+    75.0
     """
     rows, columns = _codes(labels, clusters, "labels", "clusters")
     shape = rows.max() + 1, columns.max() + 1

@@ -1,4 +1,4 @@
-"""The weighted k-nearest-neighbour classifier by which instance discrimination is judged."""
+"""The weighted k-nearest-neighbour classifier by which instance discrimination is evaluated."""
 
 import numpy as np
 
@@ -48,6 +48,11 @@ def knn_predict(
 
     Raises:
         ValueError: if shapes, values, k or the temperature do not fit.
+
+    >>> import numpy as np
+    >>> bank = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    >>> knn_predict(bank, [4, 4, 7], np.array([[0.0, 2.0]]), k=3).tolist()
+    [7]
     """
     bank, queries = as_embeddings(bank, "bank"), as_embeddings(queries, "queries")
     labels, codes = np.unique(

@@ -11,6 +11,7 @@ from evaluation.undefined import Metrics, Undefined
 from evaluation.validation import (
     CELLS,
     Array,
+    Integers,
     as_embeddings,
     check_count,
     check_positive,
@@ -133,18 +134,34 @@ def view_agreement(first: Array, second: Array, k: int = NEIGHBOURS) -> float:
     Raises:
         ValueError: if shapes, values or k do not fit.
         Undefined: if there is a single row.
+
+    >>> import numpy as np
+    >>> first = np.random.default_rng(0).standard_normal((30, 8))
+    >>> view_agreement(first, first, k=5)
+    100.0
     """
-    one, other = _views(first, second)
+    one, other = _views(first, second)  # (n, d) unit rows
     last = len(one) - 1
     k = min(check_count(k, "k"), last)
     if k < 1:
         raise Undefined("first: expected at least 2 rows, found 1; an image queries others")
-    _, ahead = search(one, one, k, exclude_self=True)
-    backwards = other.flip(0)
-    _, behind = search(backwards, backwards, k, exclude_self=True)
-    both = np.sort(np.concatenate([ahead, last - behind[::-1]], axis=1), axis=1)
-    shared = np.count_nonzero(both[:, 1:] == both[:, :-1])
-    return 100.0 * int(shared) / ahead.size
+    _, ahead = search(one, one, k, exclude_self=True)  # (n, k); of ties, the first rows
+    # The second view is searched in reverse order, so that of ties it finds the last rows. In the
+    # same order two collapsed views would find the same arbitrary neighbours, and agree fully.
+    backwards = other.flip(0)  # (n, d) row i is image last - i
+    _, found = search(backwards, backwards, k, exclude_self=True)
+    behind = last - found[::-1]  # (n, k) images again, in the order of the images
+    return 100.0 * _shared(ahead, behind) / ahead.size
+
+
+def _shared(first: Integers, second: Integers) -> int:
+    """Return how many entries of (n, k) `first` stand in the same row of (n, k) `second`.
+
+    No row of either has an entry twice.
+    """
+    both = np.sort(np.concatenate([first, second], axis=1), axis=1)  # (n, 2k)
+    # what both have stands twice, and after sorting next to itself
+    return int(np.count_nonzero(both[:, 1:] == both[:, :-1]))
 
 
 def representation_metrics(first: Array, second: Array) -> Metrics:

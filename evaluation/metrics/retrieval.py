@@ -47,6 +47,11 @@ def recall_at_k(
     Raises:
         ValueError: if shapes, values or `ks` do not fit.
         Undefined: if every image is alone in its class.
+
+    >>> import numpy as np
+    >>> points = np.array([[1.0, 0.0], [0.9, 0.1], [0.8, 0.3], [0.0, 1.0]])
+    >>> recall_at_k(points, [0, 0, 1, 1], ks=(1, 3))
+    {1: 75.0, 3: 100.0}
     """
     bank, classes = _checked(embeddings, labels)
     wanted, queries = _counts(ks), _queries(classes)

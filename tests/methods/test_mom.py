@@ -6,10 +6,11 @@ from helpers.training_set import FlatEncoder, Looked
 from methods import Batch, Clock
 from methods.base import normalise
 from methods.blocks.manifold import Pools, mine
-from methods.mom import MOM, weighted_triplet_loss
+from methods.mom import MOM, starts_of_triplets, weighted_triplet_loss
 from methods.testing.toy import Trial
 
 COUNT = 60
+torch.manual_seed(0)
 PIXELS = FlatEncoder(12, 4)
 
 
@@ -207,6 +208,21 @@ def test_an_image_that_is_its_own_positive_is_seen_twice(monkeypatch):
     assert mom.loss(Batch(index, (views,))).item() == pytest.approx(
         expected.item(), rel=1e-5, abs=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("index", "starts"),
+    [
+        ([0, 1, 2, 2, 0, 1], [0, 3]),
+        ([1, 2, 2, 0, 1], [2]),  # the first triplet has lost its anchor
+        ([0, 1, 2, 2, 0], [0]),  # the second has lost its negative
+        ([0, 2, 1, 1, 0], []),  # positive and negative in the wrong order, or strangers
+    ],
+)
+def test_a_triplet_starts_where_an_anchor_is_followed_by_its_partners(index, starts):
+    partners = torch.tensor([[1, 2], [2, 0], [0, 1]])
+    found = starts_of_triplets(torch.tensor(index), partners)
+    assert found.nonzero().flatten().tolist() == starts
 
 
 def test_strangers_make_no_triplet():

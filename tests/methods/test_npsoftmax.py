@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from helpers.arrays import unit
 from methods import Batch
 from methods.npsoftmax import NPSoftmax, nonparametric_softmax_loss
 from methods.testing.toy import INSTANCES, Trial, toy_encoder
@@ -15,11 +16,6 @@ def naive(embeddings, bank, index, temperature):
         weights = [(row @ embedding / temperature).exp() for row in bank]
         total = total - (weights[own] / sum(weights)).log()
     return total / len(embeddings)
-
-
-def unit(*shape, seed=0):
-    rows = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return rows / rows.norm(dim=-1, keepdim=True)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0])
