@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -25,12 +25,12 @@ from benchmarks.common.memory_errors import out_of_memory
 from benchmarks.common.seeds import derive_seed
 from benchmarks.data.datasets.base import ImageData, Split
 from benchmarks.data.loader import ImageStore
-from benchmarks.evaluator.final import KNN_PROTOCOLS, Judgement, judge
+from benchmarks.evaluator.final import Judgement, judge
 from benchmarks.evaluator.gallery import gallery_keeper
 from benchmarks.evaluator.per_epoch import Embedded, Stores
-from benchmarks.runs import paper_tables
 from benchmarks.runs import store as records
-from benchmarks.runs.code_changes import code_facts, write_code
+from benchmarks.runs.code_changes import write_code
+from benchmarks.runs.record_maker import make_record
 from benchmarks.training import checkpoint as checkpoints
 from benchmarks.training.loggers.console import Progress
 from benchmarks.training.recipe import Recipe
@@ -102,7 +102,7 @@ class Run:
         for name in ("name", "description", "methods"):  # how it is called is not what it does
             recipe.pop(name)
         configuration = {
-            "schema": records.SCHEMA_VERSION,
+            "schema": records.KEY_SCHEMA,
             "method": self.method.name,
             "hyper_parameters": self.declared_hyper_parameters,
             "dataset": self.data.facts(),
@@ -268,7 +268,7 @@ def _carry_out(run: Run, place: Workplace, folder: Path) -> records.RunRecord:
     records.write_epochs(folder, trainer.history)
     _write_arrays(folder, embedded, judgement, run.data)
     made = slices.until(trainer.history)
-    record = _make_record(run, trainer, judgement, environment, made, started)
+    record = make_record(run, trainer.history, judgement, environment, made, started)
     records.write_record(folder, record)
     return record
 
@@ -347,67 +347,6 @@ def _write_arrays(folder: Path, embedded: Embedded, judgement: Judgement, data: 
         records.write_frame(folder, records.SIMILARITIES, judgement.similarities)
     if judgement.gallery:
         records.write_arrays(folder, records.GALLERY, judgement.gallery)
-
-
-def _make_record(
-    run: Run,
-    trainer: Trainer,
-    judgement: Judgement,
-    environment: records.Environment,
-    slices: Sequence[Slice],
-    started: datetime,
-) -> records.RunRecord:
-    history = trainer.history
-    last = history.iloc[-1]
-    columns = {"epoch", "loss", "lr", "knn", "images_per_second", "images_seen", "train_seconds",
-               "evaluate_seconds"}  # fmt: skip
-    headline = paper_tables.headline(run.data.unseen).figure
-    figures = {k: float(v) for k, v in last.items() if k not in columns and np.isfinite(v)}
-    figures |= {k: float(v) for k, v in judgement.figures.items() if np.isfinite(v)}
-    if np.isfinite(last["loss"]):
-        figures["loss"] = float(last["loss"])
-    best = None
-    if headline in history and history[headline].notna().any():
-        row = history.loc[history[headline].idxmax()]
-        best = records.Best(epoch=int(row["epoch"]), **{headline: float(row[headline])})
-    protocol = run.recipe.knn_protocol
-    return records.RunRecord(
-        key=run.key,
-        method=records.MethodFacts(
-            name=run.method.name,
-            paper=run.method.paper,
-            hyper_parameters=run.declared_hyper_parameters,
-            changed=declared(run.method, run.changed),
-            uses_labels=run.method.uses_labels,
-            **code_facts(run.method),
-        ),
-        dataset=records.DatasetFacts(**run.data.facts(), **run.data.reading()),
-        recipe=asdict_recipe(run.recipe),
-        recipe_changed=dict(run.recipe_changed),
-        seed=run.seed,
-        protocols={
-            **{name: protocol + suffix for name, suffix in KNN_PROTOCOLS.items()},
-            **judgement.protocols,
-        },
-        undefined=dict(judgement.undefined),
-        caveats={k: v for k, v in judgement.caveats.items() if k in {"knn", *figures}},
-        judged="embedding" if run.method.embed is Method.embed else "own",
-        final=records.Final(
-            epoch=int(last["epoch"]),
-            knn=float(last["knn"]) if np.isfinite(last["knn"]) else None,
-            figures=figures,
-        ),
-        best=best,
-        weights=run.weights.facts if run.weights else None,
-        images_seen=int(last["images_seen"]),
-        seconds=records.Seconds(
-            train=float(last["train_seconds"]), evaluate=float(last["evaluate_seconds"])
-        ),
-        environment=environment,
-        slices=tuple(slices),
-        started=started.isoformat(timespec="seconds"),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
 
 
 def _write_failure(run: Run, folder: Path, message: str) -> None:
