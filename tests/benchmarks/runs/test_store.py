@@ -11,7 +11,6 @@ from benchmarks.common.errors import BenchError
 from benchmarks.runs import store as records
 from benchmarks.runs.store import RunRecord, StoredRun
 
-
 METHOD = {
     "hyper_parameters": {}, "changed": {}, "uses_labels": False, "revision": 1, "file": None,
     "sha256": None, "package": None, "version": None,
