@@ -29,6 +29,7 @@ FLOORS = (
 FREE = {"evaluation", "benchmarks", "benchmarks.__main__", "methods.check"}
 """Entrances, which show what stands on several floors."""
 REPORT_MAY = ("benchmarks.common", "benchmarks.runs", "benchmarks.training.recipe",
+              "benchmarks.evaluator.metric_names",
               "benchmarks.report", "benchmarks.data.transforms", "evaluation")  # fmt: skip
 """What the report is made with: records and recipes; it needs no data set and no network."""
 

@@ -1,11 +1,12 @@
 """What the report says, before it is a page: sections of tables, figures and facts."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.report.data import paper_rows, recipe_facts
-from benchmarks.report.data.comparison import Comparison, Failure, compare, planned
+from benchmarks.report.data.compare import compare, planned
+from benchmarks.report.data.comparison import Comparison
 from benchmarks.report.document import Chapter, Picture, Table
 from benchmarks.report.sections import (
     accuracy,
@@ -13,7 +14,7 @@ from benchmarks.report.sections import (
     embedding_map,
     gallery,
     label_free,
-    learning_curves,
+    learning_speed,
     ranks,
     retrieval,
     significance,
@@ -22,13 +23,14 @@ from benchmarks.report.sections.accuracy import not_run
 from benchmarks.report.text import notes, provenance
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import paper_tables as tables
+from benchmarks.runs.failures import Failure
 from benchmarks.runs.store import StoredRun
 
 TITLE = "Instance discrimination, compared"
 
 CHAPTERS: tuple[Callable[[Comparison, Commands], Chapter], ...] = (
     accuracy.chapter,
-    learning_curves.chapter,
+    learning_speed.chapter,
     significance.chapter,
     retrieval.chapter,
     class_separation.chapter,
@@ -37,6 +39,13 @@ CHAPTERS: tuple[Callable[[Comparison, Commands], Chapter], ...] = (
     gallery.chapter,
 )
 """What is said about a comparison, in order; a chapter with nothing to show is left out."""
+BY_REPRESENTATION = (
+    learning_speed.chapter,
+    significance.chapter,
+    class_separation.chapter,
+    label_free.chapter,
+)
+"""What is said once more by each further representation that is the headline of some method."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +182,16 @@ def _section(comparison: Comparison, commands: Commands) -> Section:
         comparison=comparison,
         anchor=recipe_facts.slug(f"{comparison.dataset_name} {comparison.slug}"),
         title=title if begun else f"{title}: not run yet",
-        chapters=tuple(chapter for make in CHAPTERS if (chapter := make(comparison, commands))),
+        chapters=tuple(_chapters(comparison, commands)),
         facts=tuple(provenance.facts(comparison)) if begun else (),
         warning=provenance.differences(comparison),
     )
+
+
+def _chapters(comparison: Comparison, commands: Commands) -> Iterator[Chapter]:
+    yield from (chapter for make in CHAPTERS if (chapter := make(comparison, commands)))
+    for aside in comparison.asides:
+        for make in BY_REPRESENTATION:
+            chapter = make(aside, commands)
+            if chapter:
+                yield replace(chapter, title=f"{chapter.title}, by {aside.representation}")

@@ -9,13 +9,13 @@ import pandas as pd
 from benchmarks.common.errors import unknown_name
 from benchmarks.common.files import atomic_path
 from benchmarks.report.build import Content, build
-from benchmarks.report.data.comparison import read_failures
+from benchmarks.report.data import learning
 from benchmarks.report.document import Table
 from benchmarks.report.render import html
 from benchmarks.report.render.latex import latex
 from benchmarks.report.render.markdown import markdown
-from benchmarks.report.sections import learning_speed
 from benchmarks.runs.code_changes import with_newest_code
+from benchmarks.runs.failures import read_failures
 from benchmarks.runs.store import read_all
 
 __all__ = ["FORMATS", "write_report"]
@@ -108,7 +108,7 @@ def _files(content: Content, formats: Sequence[str]) -> dict[str, str]:
         for section in content.sections:
             if section.comparison is None:
                 continue
-            curves = learning_speed.curves(section.comparison)
+            curves = learning.curves(section.comparison)
             if len(curves):
                 files[f"curves-{section.anchor}.csv"] = curves.to_csv(index=False)
     return files

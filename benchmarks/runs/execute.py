@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -24,10 +23,10 @@ from benchmarks.data.datasets.base import ImageData, Split
 from benchmarks.data.loader import ImageStore, Stores
 from benchmarks.evaluator.embed import Embedded
 from benchmarks.evaluator.final import FinalEvaluation, evaluate_final
-from benchmarks.runs import paper_tables
 from benchmarks.runs import store as records
-from benchmarks.runs.code_changes import code_facts, write_code
+from benchmarks.runs.code_changes import write_code
 from benchmarks.runs.gallery_log import GalleryLog
+from benchmarks.runs.record_maker import make_record
 from benchmarks.runs.spec import RunSpec
 from benchmarks.training import checkpoint as checkpoints
 from benchmarks.training.loggers.console import Progress
@@ -175,7 +174,7 @@ def _train_and_evaluate(run: RunSpec, context: RunContext, folder: Path) -> reco
     records.write_epochs(folder, trainer.history)
     _write_arrays(folder, embedded, judgement, data)
     made = slices.until(trainer.history)
-    record = _make_record(run, trainer, judgement, environment, made, started)
+    record = make_record(run, trainer.history, judgement, environment, made, started)
     records.write_record(folder, record)
     return record
 
@@ -260,76 +259,6 @@ def _write_arrays(
         records.write_frame(folder, records.SIMILARITIES, judgement.similarities)
     if judgement.gallery:
         records.write_arrays(folder, records.GALLERY, judgement.gallery)
-
-
-def _make_record(
-    run: RunSpec,
-    trainer: Trainer,
-    judgement: FinalEvaluation,
-    environment: records.Environment,
-    slices: Sequence[Slice],
-    started: datetime,
-) -> records.RunRecord:
-    history = trainer.history
-    last = history.iloc[-1]
-    columns = {"epoch", "loss", "lr", "knn", "images_per_second", "images_seen", "train_seconds",
-               "evaluate_seconds"}  # fmt: skip
-    headline = paper_tables.headline(run.data.unseen).figure
-    figures = {k: float(v) for k, v in last.items() if k not in columns and np.isfinite(v)}
-    measured = {_as_before(k, judgement): v for k, v in judgement.metrics.items()}
-    figures |= {k: float(v) for k, v in measured.items() if np.isfinite(v) and k != "knn"}
-    if np.isfinite(last["loss"]):
-        figures["loss"] = float(last["loss"])
-    best = None
-    if headline in history and history[headline].notna().any():
-        row = history.loc[history[headline].idxmax()]
-        best = records.Best(epoch=int(row["epoch"]), **{headline: float(row[headline])})
-
-    return records.RunRecord(
-        key=run.key,
-        method=records.MethodFacts(
-            name=run.method.name,
-            paper=run.method.paper,
-            hyper_parameters=run.declared_hyper_parameters,
-            changed=declared(run.method, run.changed),
-            uses_labels=run.method.uses_labels,
-            **code_facts(run.method),
-        ),
-        dataset=records.DatasetFacts(**run.data.facts(), **run.data.reading()),
-        recipe=asdict_recipe(run.recipe),
-        recipe_changed=dict(run.recipe_changed),
-        seed=run.seed,
-        protocols={
-            **{_as_before(k, judgement): v for k, v in judgement.protocols.items()},
-        },
-        undefined={_as_before(k, judgement): v for k, v in judgement.undefined.items()},
-        caveats={_as_before(k, judgement): v for k, v in judgement.caveats.items()},
-        judged="embedding" if judgement.representation == "embedding" else "own",
-        final=records.Final(
-            epoch=int(last["epoch"]),
-            knn=float(last["knn"]) if np.isfinite(last["knn"]) else None,
-            figures=figures,
-        ),
-        best=best,
-        weights=run.weights.facts if run.weights else None,
-        images_seen=int(last["images_seen"]),
-        seconds=records.Seconds(
-            train=float(last["train_seconds"]), evaluate=float(last["evaluate_seconds"])
-        ),
-        environment=environment,
-        slices=tuple(slices),
-        started=started.isoformat(timespec="seconds"),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def _as_before(name: str, judgement: FinalEvaluation) -> str:
-    """Return a metric's name as schema 1 has it."""
-    metric, _, representation = name.partition("@")
-    if representation == judgement.representation:
-        return metric
-    prefix = "pooled" if representation == "features" else representation
-    return f"{prefix}_{metric}"
 
 
 def _write_failure(run: RunSpec, folder: Path, message: str) -> None:

@@ -19,9 +19,8 @@ from benchmarks.common.errors import MethodProblem
 from benchmarks.data.datasets.base import DEFAULT_SPLIT, ImageData
 from benchmarks.runs import store
 from benchmarks.runs.images import ImageRequest, images_of
-from benchmarks.training.recipe import Recipe
+from benchmarks.training.recipe import Recipe, key_fields
 from benchmarks.training.recipe.overrides import declared
-from benchmarks.training.recipe.reader import asdict_recipe
 from methods import Method
 from methods import get as get_method
 from methods.base import registry
@@ -138,15 +137,12 @@ class RunSpec:
         return declared(self.method, self.hyper_parameters)
 
     def _digest(self, code: Mapping[str, Any]) -> str:
-        recipe = asdict_recipe(self.recipe)
-        for name in ("name", "description", "methods"):  # how it is called is not what it does
-            recipe.pop(name)
         configuration = {
-            "schema": store.SCHEMA_VERSION,
+            "schema": store.KEY_SCHEMA,
             "method": self.method.name,
             "hyper_parameters": self.declared_hyper_parameters,
             "dataset": self.data.facts(),
-            "recipe": recipe,
+            "recipe": key_fields(self.recipe),
             "seed": self.seed,
             "precision": self.precision,
             **code,

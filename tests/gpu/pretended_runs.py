@@ -79,8 +79,8 @@ def made(run: RunSpec, where: RunContext) -> dict[str, Any]:
     arrays = store.read_arrays(folder, store.EMBEDDINGS) or {}
     return {
         "epoch": record.final.epoch,
-        "knn": record.final.knn,
-        "figures": sorted(record.final.figures),
+        "knn": record.value("knn"),
+        "metrics": sorted(record.final.measurements),
         "losses": store.read_epochs(folder)["loss"].tolist(),
         "device": record.environment.device,
         "slices": [(part.first_epoch, part.last_epoch, part.device) for part in record.slices],

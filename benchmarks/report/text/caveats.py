@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks import backbones
 from benchmarks.report.data import recipe_facts
 from benchmarks.report.data.comparison import Comparison
 from benchmarks.report.document import Table
@@ -18,7 +17,7 @@ def caution(comparison: Comparison) -> str:
 
 
 def _reasons(comparison: Comparison) -> Iterator[str]:
-    paper = recipe_facts.of_paper(comparison.dataset_name, comparison.recipe)
+    paper = recipe_facts.paper_recipe(comparison.paper_tables)
     unlike = recipe_facts.differences(comparison.recipe, paper)
     if unlike:
         fields = "; ".join(
@@ -30,10 +29,7 @@ def _reasons(comparison: Comparison) -> Iterator[str]:
     if images is not None and images.partial:
         count = f"{images.train_images:,} images to train on and {images.test_images:,} to test on"
         yield f"{PARTIAL}. There were {count}"
-    name = str(comparison.recipe.get("backbone", ""))
-    backbone = backbones.find(name)
-    if backbone is not None and backbone.caveat:
-        yield f"The backbone {name} is {backbone.caveat}"
+    yield from dict.fromkeys(note for run in comparison.runs for note in run.record.notes)
     weights = (run.record.weights for run in comparison.runs)
     own = sorted({file.file for file in weights if file is not None and not file.published})
     if own:

@@ -60,20 +60,20 @@ def finish(run: RunSpec, results: Path) -> tuple[store.RunRecord, Path]:
 
 def test_test_images_are_judged_among_themselves(birds, tmp_path):
     record, folder = finish(plan_one(birds, "invaspread"), tmp_path)
-    history, figures = store.read_epochs(folder), record.final.figures
-    assert record.final.knn is None
+    history, measured = store.read_epochs(folder), record.final.measurements
+    assert record.value("knn") is None
     assert history["knn"].isna().all()
     assert history.loc[history["recall_at_1"].notna(), "epoch"].tolist() == [1, 2, 4]
     stored = store.read_arrays(folder, store.EMBEDDINGS)
     expected = recall_at_k(stored["test"].astype(np.float32), stored["test_labels"], (1, 3))
-    assert figures["recall_at_1"] == pytest.approx(expected[1])
-    assert figures["recall_at_3"] == history["recall_at_3"].iloc[-1]
-    assert "recall_at_2" not in figures
-    assert "linear" not in figures
-    assert {"nmi", "nmi_geometric", "pooled_recall_at_1", "pooled_nmi"} <= figures.keys()
-    assert record.best.knn is None
-    assert record.best.recall_at_1 == history["recall_at_1"].max()
-    assert record.headline == f"R@1 {figures['recall_at_1']:.1f}"
+    assert record.value("recall_at_1") == pytest.approx(expected[1])
+    assert record.value("recall_at_3") == history["recall_at_3"].iloc[-1]
+    assert "recall_at_2@embedding" not in measured
+    assert "linear@embedding" not in measured
+    assert {"nmi@embedding", "recall_at_1@features", "nmi@features"} <= measured.keys()
+    assert record.best.metric == "recall_at_1@embedding"
+    assert record.best.value == history["recall_at_1"].max()
+    assert record.headline == f"R@1 {record.value('recall_at_1'):.1f}"
     assert record.dataset.unseen
     assert record.dataset.partial
 
@@ -81,9 +81,7 @@ def test_test_images_are_judged_among_themselves(birds, tmp_path):
 def test_an_untrained_network_is_judged_too(birds, tmp_path):
     record, folder = finish(plan_one(birds, "random-cnn"), tmp_path)
     assert record.best.epoch == 0
-    assert store.read_epochs(folder)["recall_at_1"].tolist() == [
-        record.final.figures["recall_at_1"]
-    ]
+    assert store.read_epochs(folder)["recall_at_1"].tolist() == [record.value("recall_at_1")]
     assert store.read_arrays(folder, store.GALLERY)["epochs"].tolist() == [0]
 
 

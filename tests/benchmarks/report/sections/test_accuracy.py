@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report.data.comparison import compare, planned, read_failures
+from benchmarks.report.data.compare import compare, planned
 from benchmarks.report.sections.accuracy import chapter, paper_table, plain_table
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import paper_tables
+from benchmarks.runs.failures import read_failures
 from benchmarks.runs.store import read_all
 
 COMMANDS = Commands(Path("results"))
@@ -42,7 +43,7 @@ def test_published_and_measured_stand_side_by_side_with_the_difference(results):
         "measured": "54.2 ± 1.3",
         "difference": "−29.4",
         "best": "55.2 ± 1.3",
-        "pooled_knn": "56.2 ± 1.3",
+        "knn@features": "56.2 ± 1.3",
         "epochs": "2",
         "seeds": "3",
         "seconds": "20.0",
@@ -50,7 +51,7 @@ def test_published_and_measured_stand_side_by_side_with_the_difference(results):
     assert found.cells["best"].aside == "epoch 1"
     assert found.best
     assert found.data["difference"] == pytest.approx(162.5 / 3 - 83.6, abs=1e-12)
-    assert "recipe quick; protocol knn-200-0.1; seeds 0, 1, 2" in table.caption
+    assert "recipe quick; protocol knn-200-0.1@embedding; seeds 0, 1, 2" in table.caption
 
 
 def test_a_gain_carries_its_sign(results):

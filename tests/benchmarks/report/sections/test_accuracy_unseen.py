@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.report.render.markdown import markdown_table
 from benchmarks.report.sections.accuracy import chapter, paper_table, plain_table
 from benchmarks.report.text.commands import Commands
@@ -54,14 +54,14 @@ def test_every_figure_stands_beside_the_published_one(results):
         "difference_recall_at_8": "−10.2",
         "difference_nmi": "−10.4",
         "best": "44.0 ± 1.4",
-        "pooled_recall_at_1": "43.0 ± 0.0",
+        "recall_at_1@features": "43.0 ± 0.0",
         "epochs": "2",
         "seeds": "2",
         "seconds": "20.0",
     }
     assert found.cells["best"].aside == "epoch 1"
     assert found.best
-    assert "protocol test-against-test-self-excluded; seeds 0, 1" in table.caption
+    assert "protocol test-against-test-self-excluded@embedding; seeds 0, 1" in table.caption
 
 
 def test_the_difference_of_the_first_figure_alone_is_shown(results):
@@ -156,5 +156,5 @@ def test_a_data_set_without_published_figures_has_a_plain_table(results):
     table = plain_table(comparison, COMMANDS)
     assert table.caption.startswith("R@1 (%) on other-birds")
     assert [c.key for c in table.shown] == [
-        "method", "measured", "best", "pooled_recall_at_1", "epochs", "seeds", "seconds",
+        "method", "measured", "best", "recall_at_1@features", "epochs", "seeds", "seconds",
     ]  # fmt: skip

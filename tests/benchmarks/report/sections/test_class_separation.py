@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data import separation
+from benchmarks.report.data.compare import planned
+from benchmarks.report.render import separation_plot
 from benchmarks.report.sections import class_separation
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import store
@@ -58,14 +60,14 @@ def areas(svg, colour):
 
 
 def test_bins_are_those_of_the_evaluation():
-    assert len(class_separation.EDGES) - 1 == BINS == 80
-    np.testing.assert_allclose(np.diff(class_separation.EDGES), 0.025)
+    assert len(separation.EDGES) - 1 == BINS == 80
+    np.testing.assert_allclose(np.diff(separation.EDGES), 0.025)
 
 
 def test_densities_integrate_to_one_and_follow_the_counts(results):
     add(results, "nce")
     (run,) = results.comparison().runs
-    found = class_separation.densities(run)["class"]
+    found = separation.densities(run)["class"]
     np.testing.assert_allclose(found.sum(axis=1) * 0.025, 1.0)
     for density, side in zip(found, made_up(), strict=True):
         expected, _ = np.histogram(side, EDGES, density=True)
@@ -75,17 +77,17 @@ def test_densities_integrate_to_one_and_follow_the_counts(results):
 def test_bins_without_counts_may_be_left_out_in_any_order(results):
     folder = add(results, "nce")
     (run,) = results.comparison().runs
-    whole = class_separation.densities(run)["class"]
+    whole = separation.densities(run)["class"]
     frame = run.frame(store.SIMILARITIES)
     store.write_frame(folder, store.SIMILARITIES, frame[frame["count"] > 0].iloc[::-1])
-    np.testing.assert_array_equal(class_separation.densities(run)["class"], whole)
+    np.testing.assert_array_equal(separation.densities(run)["class"], whole)
 
 
 def test_the_area_of_two_seeds_is_their_mean(results):
     add(results, "nce", sides={"class": made_up(seed=1)})
     add(results, "nce", sides={"class": made_up(seed=2)}, seed=1)
-    (found,) = class_separation.measured(results.comparison())
-    first, second = (class_separation.densities(run)["class"] for run in results.comparison().runs)
+    (found,) = separation.measured(results.comparison())
+    first, second = (separation.densities(run)["class"] for run in results.comparison().runs)
     np.testing.assert_allclose(found.densities("class"), (first + second) / 2)
 
 
@@ -96,7 +98,7 @@ def test_the_binned_auc_is_the_area_under_the_roc_curve_of_binned_values(results
     (run,) = results.comparison().runs
     places = np.digitize(np.concatenate(sides), EDGES[:-1])  # 1 is in the last bin
     truth = np.repeat([1, 0], [len(side) for side in sides])
-    found = class_separation.binned_auc(class_separation.densities(run)["class"])
+    found = separation.binned_auc(separation.densities(run)["class"])
     assert found == pytest.approx(roc_auc_score(truth, places))
 
 
@@ -105,7 +107,7 @@ def test_figure_5_has_a_panel_a_method_in_one_picture(results, texts):
         add(results, method)
     results.add("exemplar", [20.0, 30.0])  # an older record
     (picture,) = chapter_of(results).pictures
-    assert [areas(picture.svg, colour) for colour in class_separation.COLOURS] == [3, 3]
+    assert [areas(picture.svg, colour) for colour in separation_plot.COLOURS] == [3, 3]
     assert {"random-cnn", "nce", "invaspread"} <= set(texts(picture.svg))
     assert "exemplar" not in texts(picture.svg)
     assert texts(picture.svg).count("0.80") == 3
@@ -114,9 +116,9 @@ def test_figure_5_has_a_panel_a_method_in_one_picture(results, texts):
 def test_similarities_are_on_one_axis_that_holds_them_all(results):
     add(results, "nce", sides={"class": (np.array([-0.61, 0.4]), np.array([0.1, 0.2]))})
     add(results, "exemplar", sides={"class": (np.array([0.99]), np.array([0.3]))})
-    found = class_separation.measured(results.comparison())
-    panels = [class_separation.Panel("", one.densities("class"), None) for one in found]
-    assert class_separation._range(panels) == (-0.75, 1.0)
+    found = separation.measured(results.comparison())
+    panels = [separation.Panel("", one.densities("class"), None) for one in found]
+    assert separation_plot._range(panels) == (-0.75, 1.0)
 
 
 def test_figure_6_shows_the_untrained_network_the_papers_method_and_the_best_other(results, texts):
@@ -127,7 +129,7 @@ def test_figure_6_shows_the_untrained_network_the_papers_method_and_the_best_oth
     add(results, "exemplar", sides=sides, attribute_auc=0.9)
     _, picture = chapter_of(results).pictures
     assert picture.caption.endswith("the untrained network against invaspread and exemplar")
-    assert areas(picture.svg, class_separation.COLOURS[0]) == 3 * 2
+    assert areas(picture.svg, separation_plot.COLOURS[0]) == 3 * 2
     assert texts(picture.svg).count("can fly") == 3
     assert [
         t for t in texts(picture.svg) if t in ("random-cnn", "invaspread", "exemplar", "nce")
@@ -142,7 +144,7 @@ def test_an_attribute_that_one_method_lacks_leaves_a_gap(results):
     add(results, "random-cnn", sides={"animal": made_up(), "can_fly": made_up()}, knn=[30.0])
     add(results, "invaspread", sides={"animal": made_up()})
     (picture,) = chapter_of(results).pictures
-    assert areas(picture.svg, class_separation.COLOURS[0]) == 3
+    assert areas(picture.svg, separation_plot.COLOURS[0]) == 3
 
 
 def test_tables_have_the_highest_auc_first_with_its_spread(results):

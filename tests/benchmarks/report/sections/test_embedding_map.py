@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.report.sections import embedding_map
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import store

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.report.render import html as page
 from benchmarks.report.sections import gallery
 from benchmarks.report.text.commands import Commands

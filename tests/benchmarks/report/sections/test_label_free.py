@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.report.render import plot_style
 from benchmarks.report.sections import label_free
 from benchmarks.report.text.commands import Commands

@@ -74,7 +74,7 @@ def test_figures_of_the_pooled_features_have_a_table_of_their_own(results):
     figures = {"pooled_recall_at_1": 46.0, "pooled_recall_at_10": 58.0, "pooled_nmi": 85.0}
     embedded, pooled = chapter_of_products(results, {"recall_at_10": 57.0, **figures}).tables
     assert pooled.caption.startswith("Before the embedding layer")
-    assert pooled.slug == f"{embedded.slug}-pooled"
+    assert pooled.slug == f"{embedded.slug}-features"
     assert {key: cell.text for key, cell in pooled.rows[0].cells.items() if cell.text} == {
         "recall_at_1": "46.0", "recall_at_10": "58.0", "nmi": "85.0",
     }  # fmt: skip

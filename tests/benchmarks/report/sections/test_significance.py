@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.report.render.latex import latex
 from benchmarks.report.render.markdown import markdown_table
 from benchmarks.report.sections import significance

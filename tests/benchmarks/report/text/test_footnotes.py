@@ -6,19 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.report.data import learning, ranking
 from benchmarks.report.document import NOTHING
 from benchmarks.report.render.html import html
 from benchmarks.report.sections import (
     accuracy,
     class_separation,
     label_free,
-    learning_speed,
-    ranks,
     retrieval,
     significance,
 )
 from benchmarks.report.text.commands import Commands
-from benchmarks.report.text.footnotes import OWN
 from benchmarks.report.write import write_report
 from benchmarks.runs import store
 
@@ -128,35 +126,62 @@ def with_own(results, **fields):
             store.write_frame(folder, store.PREDICTIONS, frame)
 
 
-def test_features_of_its_own_are_marked_and_not_the_best(results):
+def test_another_representation_has_a_column_of_its_own_and_is_not_the_best(results):
     with_own(results)
     table = table_of(accuracy.chapter, results)
-    own = row_of(table, "pooled")
-    assert OWN in footnotes(table, own.cells["method"])
-    assert "features of its own" in own.cells["method"].code
-    assert own.cells["measured"].value == 91.0
+    other = row_of(table, "pooled")
+    (said,) = footnotes(table, other.cells["method"])[-1:]
+    assert "its own representation, own" in said
+    assert "measured" not in other.cells
+    assert "best" not in other.cells
+    assert other.cells["knn@own"].value == 91.0
     assert [row.data["method"] for row in table.rows if row.best] == ["invaspread"]
-    assert own.data["own_features"] is True
-    assert all(OWN not in footnotes(table, row.cells["method"]) for row in table.rows if row != own)
+    assert (other.data["representation"], other.data["measured"]) == ("own", None)
+    rest = [row for row in table.rows if row != other]
+    assert all(said not in footnotes(table, row.cells["method"]) for row in rest)
+    assert not any("knn@own" in row.cells for row in rest)
 
 
-def test_features_of_its_own_are_not_tested(results):
+def test_another_representation_is_not_tested(results):
     with_own(results)
     table = table_of(significance.chapter, results)
     assert {row.data["method"] for row in table.rows} == {"nce", "invaspread"}
     assert "best, invaspread" in table.caption
-    (said,) = [text for text in table.remarks if "features of their own" in text]
-    assert "pooled" in said
+    (said,) = [text for text in table.remarks if "embedding is not evaluated" in text]
+    assert "pooled (own)" in said
 
 
-def test_features_of_its_own_are_not_ranked(results):
+def test_another_representation_is_not_ranked(results):
     with_own(results)
     (comparison,) = results.comparisons()
-    assert ranks._accuracies(comparison).keys() == {"nce", "invaspread"}
-    assert learning_speed.own_target(comparison) == 40.0
+    assert ranking._accuracies(comparison, "embedding").keys() == {"nce", "invaspread"}
+    assert learning.own_target(comparison) == 40.0
     table = table_of(label_free.chapter, results)
-    assert OWN in footnotes(table, row_of(table, "pooled").cells["method"])
+    assert {row.data["method"] for row in table.rows} == {"nce", "invaspread"}
     assert "(2 of at least" in " ".join(table.remarks)
+
+
+def test_what_all_methods_have_of_another_headline_is_compared_by_it(results):
+    for seed in range(3):
+        results.add("nce", [20.0, 40.0], seed=seed, figures={"pooled_knn": 60.0 + seed})
+        results.add("mom", [20.0, 41.0], seed=seed, figures={"pooled_knn": 50.0 + 2 * seed})
+        measured = {"knn@features": {"value": 70.0 + seed, "unit": "percent", "protocol": ""}}
+        results.add("byol", [10.0, 70.0], seed=seed, measurements=measured,
+                    representation="features")  # fmt: skip
+    (comparison,) = results.comparisons()
+    assert comparison.representation == "embedding"
+    (aside,) = comparison.asides
+    assert {group.method for group in aside.groups} == {"nce", "mom", "byol"}
+    part = results.content().sections[0]
+    captions = [table.caption for table in part.tables if "best, byol" in table.caption]
+    assert len(captions) == 1
+    assert "features of every method" in captions[0]
+    slugs = [table.slug for table in part.tables] + [plot.slug for plot in part.pictures]
+    assert len(slugs) == len(set(slugs))
+    titles = [section.title for section in part.chapters]
+    assert "Learning speed, by features" in titles
+    main = next(table for table in part.tables if table.slug.startswith("significance"))
+    assert {row.data["method"] for row in main.rows} == {"nce", "mom"}
 
 
 def test_records_that_do_not_say_what_was_evaluated_are_ranked_as_ever(results):
