@@ -17,7 +17,7 @@ def test_the_papers_recipe_on_the_whole_data_set_needs_no_caveat(results):
 
 def test_every_field_that_differs_is_told():
     text = caveat(planned("cifar10", "quick"))
-    assert text.startswith("Not the paper's recipe: the difference to the published figure")
+    assert text.startswith("Not the paper's recipe: the difference to the published value")
     assert "backbone = resnet10-16 (paper: resnet18)" in text
     assert text.endswith(".")
 
@@ -33,7 +33,7 @@ def test_a_recipe_is_compared_with_that_of_the_tables_which_it_fills():
 def test_a_part_of_the_data_set_is_told_with_its_size(results):
     results.add("invaspread", [40.0], recipe="cub200", dataset="cub200", partial=True)
     assert caveat(results.comparison()) == (
-        "Part of the data set only: the figures do not compare with published ones. "
+        "Part of the data set only: the values do not compare with published ones. "
         "There were 5,864 images to train on and 5,924 to test on."
     )
 
