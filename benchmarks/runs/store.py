@@ -40,7 +40,7 @@ PREDICTIONS = "predictions.parquet"
 SIMILARITIES = "similarities.parquet"
 """Histograms of cosine similarities: `attribute`, `kind`, `low` (edge of the bin), `count`."""
 GALLERY = "gallery.npz"
-"""Pictures of a few queries with their neighbours; made of the data set's pixels, so never shared.
+"""Images of a few queries with their neighbours; made of the data set's pixels, so never shared.
 """
 
 

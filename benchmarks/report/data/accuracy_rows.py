@@ -28,9 +28,9 @@ class Line:
     """What is known of one row before its groups are looked at."""
 
     published: Mapping[Metric, float | None]
-    """The paper's figures, by what the table states."""
+    """The paper's values, by what the table states."""
     change: float | None = None
-    """The paper's figure against the table's reference."""
+    """The paper's value against the table's reference."""
     references: Sequence[Group] = ()
     """The groups that fill the table's reference."""
     name: str = ""

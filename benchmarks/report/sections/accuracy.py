@@ -14,9 +14,9 @@ from benchmarks.report.data.accuracy_rows import (
     side_columns,
 )
 from benchmarks.report.data.comparison import Comparison
-from benchmarks.report.document import METHOD, Cell, Chapter, Column, Table, TableRow
-from benchmarks.report.text import notes as remarks
-from benchmarks.report.text.caveats import caution, cautioned_above
+from benchmarks.report.document import METHOD, Cell, Column, Section, Table, TableRow
+from benchmarks.report.text import notes as known
+from benchmarks.report.text.caveats import caveat, refer_to_previous_caveat
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import paper_tables
 
@@ -31,22 +31,22 @@ _FEW = 2
 """Metrics of a table up to which each has its difference and a long title."""
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+def section(comparison: Comparison, commands: Commands) -> Section:
     """Return the paper's tables on the comparison's data set, or a plain one.
 
     Of a comparison in which something was run, a table of which nothing was run is only named.
     """
     in_paper = comparison.paper_tables
     if not in_paper:
-        return Chapter(tables=(plain_table(comparison, commands),))
+        return Section(tables=(plain_table(comparison, commands),))
     begun = [table for table in in_paper if paper_rows.begun(table, comparison)] or in_paper
     made = [paper_table(table, comparison, commands) for table in begun]
     absent = [table.number for table in in_paper if table not in begun]
     if absent:
         command = commands.table(comparison, *absent)
         text = f"{not_run(absent, 'this recipe')}; to run: `{command}`"
-        made[-1] = replace(made[-1], remarks=(*made[-1].remarks, text))
-    return Chapter(tables=(made[0], *map(cautioned_above, made[1:])))
+        made[-1] = replace(made[-1], general_notes=(*made[-1].general_notes, text))
+    return Section(tables=(made[0], *map(refer_to_previous_caveat, made[1:])))
 
 
 def not_run(numbers: Sequence[int], recipe: str) -> str:
@@ -57,7 +57,7 @@ def not_run(numbers: Sequence[int], recipe: str) -> str:
 
 
 def paper_table(table: paper_tables.Table, comparison: Comparison, commands: Commands) -> Table:
-    """Return a table of the paper with published and measured figures side by side."""
+    """Return a table of the paper with published and measured values side by side."""
     page = Page(comparison, commands)
     filled = paper_rows.filled(table, comparison)
     references = next((g for row, g in filled if row.published == table.reference), [])
@@ -68,7 +68,7 @@ def paper_table(table: paper_tables.Table, comparison: Comparison, commands: Com
             change=ablation.published_change(table, row),
             references=references,
             name=row.published,
-            notes=page.notes.add(*remarks.of_row(table, row)),
+            notes=page.notes.add(*known.of_row(table, row)),
         )
         if row.quoted:
             rows.append(quoted_row(table, row, line, page))
@@ -83,9 +83,9 @@ def paper_table(table: paper_tables.Table, comparison: Comparison, commands: Com
         caption=f"Table {table.number} of the paper, {table.title}: {_marks(comparison)}",
         columns=_columns(table, comparison),
         rows=_with_best(rows),
-        caution=caution(comparison),
+        caveat=caveat(comparison),
         notes=tuple(page.notes.texts),
-        remarks=(*remarks.of_table(table), *_missing_rows(table, comparison, rows, commands)),
+        general_notes=(*known.of_table(table), *_missing_rows(table, comparison, rows, commands)),
     )
 
 
@@ -116,7 +116,7 @@ def _columns(table: paper_tables.Table, comparison: Comparison) -> tuple[Column,
 
 
 def plain_table(comparison: Comparison, commands: Commands) -> Table:
-    """Return the table of a data set that the paper has no figures for."""
+    """Return the table of a data set that the paper has no values for."""
     page = Page(comparison, commands)
     headline = comparison.headline
     rows = [group_row(group, Line({headline: None}), page) for group in comparison.groups]
@@ -130,7 +130,7 @@ def plain_table(comparison: Comparison, commands: Commands) -> Table:
         columns=(METHOD, *shown, *_EFFORT),
         rows=_with_best(rows),
         notes=tuple(page.notes.texts),
-        remarks=tuple(_plain_remarks(comparison, commands, unlabelled)),
+        general_notes=tuple(_plain_notes(comparison, commands, unlabelled)),
     )
 
 
@@ -168,7 +168,7 @@ def _missing_rows(
     return [f"{count} missing; to fill: `{commands.table(comparison, table.number)}`"]
 
 
-def _plain_remarks(comparison: Comparison, commands: Commands, unlabelled: bool) -> list[str]:
+def _plain_notes(comparison: Comparison, commands: Commands, unlabelled: bool) -> list[str]:
     texts = []
     if unlabelled:
         texts.append(

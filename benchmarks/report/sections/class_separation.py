@@ -20,7 +20,7 @@ from benchmarks.report.data.separation import (
     in_words,
     measured,
 )
-from benchmarks.report.document import METHOD, Chapter, Notes, Picture, Table
+from benchmarks.report.document import METHOD, Notes, Plot, Section, Table
 from benchmarks.report.render.separation_plot import draw
 from benchmarks.report.text import footnotes
 from benchmarks.report.text.commands import Commands
@@ -41,29 +41,29 @@ _BINNED = (
 )
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+def section(comparison: Comparison, commands: Commands) -> Section:
     """Return how far similarities within a class, and an attribute, lie above the others."""
     found = measured(comparison)
     of_class = [one for one in found if one.densities(CLASS) is not None]
     names = dict.fromkeys(name for one in found for run in one.runs for name in run)
     attributes = [name for name in names if name != CLASS]
     slug = recipe_facts.slug(f"similarity {comparison.dataset_name} {comparison.slug}")
-    tables, pictures = [], []
+    tables, plots = [], []
     shown = [one.group for one in of_class]
     held = {id(group) for group in shown}
     of = comparison.representation
     shown += [g for g in comparison.groups if id(g) not in held and _undefined(g, of)]
     if of_class:
-        pictures.append(_class_picture(of_class, f"{slug}-classes"))
+        plots.append(_class_plot(of_class, f"{slug}-classes"))
     if shown:
         tables.append(_class_table(comparison, shown, slug))
     if attributes:
-        pictures.append(_attribute_picture(found, attributes, f"{slug}-attributes"))
+        plots.append(_attribute_plot(found, attributes, f"{slug}-attributes"))
         tables.append(_attribute_table(comparison, found, attributes, f"{slug}-by-attribute"))
-    return Chapter(
+    return Section(
         title="Figures 5 and 6: similarity of neighbours",
         tables=tuple(tables),
-        pictures=tuple(pictures),
+        plots=tuple(plots),
     )
 
 
@@ -121,7 +121,7 @@ def _table(
     number: int,
     slug: str,
     values: Sequence[tuple[Group, Mapping[Quantity, Spread | None]]],
-    remarks: tuple[str, ...],
+    general_notes: tuple[str, ...],
 ) -> Table:
     """Return a figure of the paper in numbers, ordered by the second quantity, an AUC."""
     shown = list(values[0][1])
@@ -143,7 +143,7 @@ def _table(
             for height, row in rows
         ),
         notes=tuple(notes.texts),
-        remarks=remarks,
+        general_notes=general_notes,
     )
 
 
@@ -152,10 +152,10 @@ def _height(value: Spread | None) -> float:
     return -math.inf if value is None else value.mean
 
 
-def _class_picture(found: Sequence[Measured], slug: str) -> Picture:
+def _class_plot(found: Sequence[Measured], slug: str) -> Plot:
     panels = [one.panel(CLASS, one.group.label) for one in found]
     legend = ("5 nearest, same class", "5 nearest, other classes")
-    return Picture(
+    return Plot(
         slug=slug,
         caption="Figure 5: cosine similarity to the nearest of the same and of other classes; the "
         "number is the AUC",
@@ -163,11 +163,11 @@ def _class_picture(found: Sequence[Measured], slug: str) -> Picture:
     )
 
 
-def _attribute_picture(found: Sequence[Measured], attributes: Sequence[str], slug: str) -> Picture:
+def _attribute_plot(found: Sequence[Measured], attributes: Sequence[str], slug: str) -> Plot:
     columns = _compared(found)
     grid = [[one.panel(name, in_words(name)) for one in columns] for name in attributes]
     legend = ("5 nearest, same in attribute", "5 nearest, not the same")
-    return Picture(
+    return Plot(
         slug=slug,
         caption="Figure 6: the same by attribute, " + " against ".join(_described(columns)),
         draw=lambda: draw(grid, [one.group.label for one in columns], legend, slug),

@@ -1,4 +1,4 @@
-"""Figures that need no labels, and how well they tell which method is better with labels."""
+"""Metrics that need no labels, and how well they tell which method is better with labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from benchmarks.report.data import recipe_facts
 from benchmarks.report.data.aggregate import Spread
 from benchmarks.report.data.comparison import Comparison, Group
 from benchmarks.report.data.quantity import SEEDS, Quantity, quantity_row
-from benchmarks.report.document import METHOD, Chapter, Notes, Picture, Table
+from benchmarks.report.document import METHOD, Notes, Plot, Section, Table
 from benchmarks.report.render.plot_style import (
     LINE,
     NAMES_GAP,
@@ -68,19 +68,19 @@ def measured(comparison: Comparison, headline: Quantity) -> list[Measured]:
     return found
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
-    """Return the figures that need no labels beside the one that does."""
+def section(comparison: Comparison, commands: Commands) -> Section:
+    """Return the metrics that need no labels beside the one that does."""
     metric = comparison.headline
     headline = Quantity(metric.name, f"{metric.published} (%)", decimals=1)
     found = measured(comparison, headline)
     if not found:
-        return Chapter()
+        return Section()
     slug = recipe_facts.slug(f"label free {comparison.dataset_name} {comparison.slug}")
-    return Chapter(
+    return Section(
         title="Without labels",
         tables=(_table(comparison, found, headline, slug),),
-        pictures=tuple(
-            _picture(
+        plots=tuple(
+            _plot(
                 quantity,
                 headline,
                 metric.words,
@@ -100,12 +100,12 @@ def _table(
     rows = [quantity_row(one.group, one.values, comparison, shown, notes) for one in found]
     return Table(
         slug=slug,
-        caption=f"Figures that need no labels, on {comparison.dataset_name}: "
+        caption=f"Metrics that need no labels, on {comparison.dataset_name}: "
         f"recipe {comparison.label}",
         columns=(METHOD, *(q.column for q in shown), SEEDS),
         rows=tuple(rows),
         notes=tuple(notes.texts),
-        remarks=(
+        general_notes=(
             "From two augmented views of each of some images. Alignment: mean squared distance "
             "between the two (Wang and Isola, 2020). Uniformity: log of the mean of "
             "exp(−2 · squared distance) over pairs of images (likewise). Effective rank: RankMe, "
@@ -117,7 +117,7 @@ def _table(
 
 
 def _prediction(found: Sequence[Measured], headline: Quantity, words: str) -> list[str]:
-    """Say how well each figure orders the methods as the labelled one does."""
+    """Say how well each metric orders the methods as the labelled one does."""
     if not any(one.has(headline) for one in found):
         return []
     return [
@@ -151,13 +151,11 @@ def rank_correlation(points: Sequence[tuple[float, float]]) -> float | None:
     return float(spearmanr(first, second).statistic)
 
 
-def _picture(
+def _plot(
     quantity: Quantity, headline: Quantity, words: str, shown: Sequence[Measured], slug: str
-) -> Picture:
+) -> Plot:
     title = f"{words} against {quantity.words}"
-    return Picture(
-        slug=slug, caption=title, draw=lambda: draw(shown, quantity, headline, title, slug)
-    )
+    return Plot(slug=slug, caption=title, draw=lambda: draw(shown, quantity, headline, title, slug))
 
 
 def draw(

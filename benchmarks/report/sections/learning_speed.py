@@ -16,10 +16,10 @@ from benchmarks.report.data.learning import (
 from benchmarks.report.document import (
     METHOD,
     Cell,
-    Chapter,
     Column,
     Notes,
-    Picture,
+    Plot,
+    Section,
     Table,
     TableRow,
     in_seconds,
@@ -28,25 +28,25 @@ from benchmarks.report.document import (
 from benchmarks.report.render import learning_curves
 from benchmarks.report.render.learning_curves import PANELS, Panel
 from benchmarks.report.text import footnotes
-from benchmarks.report.text import notes as remarks
+from benchmarks.report.text import notes as known
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import paper_tables
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+def section(comparison: Comparison, commands: Commands) -> Section:
     """Return the learning curves and how long each method takes to reach a target accuracy."""
     table = efficiency_table(comparison, commands)
     panels = PANELS if shown_groups(comparison) else ()
-    return Chapter(
+    return Section(
         title="Learning speed",
         tables=() if table is None else (table,),
-        pictures=tuple(_picture(comparison, panel) for panel in panels),
+        plots=tuple(_plot(comparison, panel) for panel in panels),
     )
 
 
-def _picture(comparison: Comparison, panel: Panel) -> Picture:
+def _plot(comparison: Comparison, panel: Panel) -> Plot:
     name = f"{slug(comparison)}-{panel.name}"
-    return Picture(
+    return Plot(
         slug=name,
         caption=learning_curves.title(comparison, panel),
         draw=lambda: learning_curves.draw(comparison, panel, name),
@@ -56,7 +56,7 @@ def _picture(comparison: Comparison, panel: Panel) -> Picture:
 def efficiency_table(comparison: Comparison, commands: Commands) -> Table | None:
     """Return epochs, images and seconds to the paper's target and to one of the comparison's.
 
-    None if there is no target: the paper has no figures for the data set and no two methods share
+    None if there is no target: the paper has no values for the data set and no two methods share
     one.
     """
     in_paper = comparison.dataset_name == paper_tables.TABLES[1].dataset
@@ -83,7 +83,7 @@ def efficiency_table(comparison: Comparison, commands: Commands) -> Table | None
         columns=_columns(targets, in_paper),
         rows=tuple(rows),
         notes=tuple(notes.texts),
-        remarks=tuple(_remarks(own, in_paper)),
+        general_notes=tuple(_general_notes(own, in_paper)),
     )
 
 
@@ -193,8 +193,8 @@ def _first_epoch(group: Group, name: str) -> int:
     return int(min(aggregate.evaluated(run, name)["epoch"].min() for run in group.runs))
 
 
-def _remarks(own: float | None, in_paper: bool) -> list[str]:
-    texts = remarks.efficiency(in_paper)
+def _general_notes(own: float | None, in_paper: bool) -> list[str]:
+    texts = known.efficiency(in_paper)
     if own is not None:
         reason = "the highest multiple of 5 % that two methods of this comparison reach"
         texts.append(f"The target of {own:g} % comes from these runs: {reason}.")

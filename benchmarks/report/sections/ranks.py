@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.report.data.comparison import Comparison
 from benchmarks.report.data.ranking import LEVEL, Ranking, ranking
-from benchmarks.report.document import METHOD, Cell, Chapter, Column, Picture, Table, TableRow
+from benchmarks.report.document import METHOD, Cell, Column, Plot, Section, Table, TableRow
 from benchmarks.report.render.rank_diagram import draw
 from evaluation.significance import friedman
 
@@ -15,7 +15,7 @@ TITLE = "Ranks over data sets"
 SLUG = "average-ranks"
 
 
-def chapter(comparisons: Sequence[Comparison]) -> Chapter:
+def section(comparisons: Sequence[Comparison]) -> Section:
     """Return the average ranks over data sets with a critical-difference diagram.
 
     There is nothing to show with fewer than ENOUGH_DATASETS data sets or ENOUGH_METHODS methods
@@ -23,13 +23,13 @@ def chapter(comparisons: Sequence[Comparison]) -> Chapter:
     """
     found = ranking(comparisons)
     if found is None:
-        return Chapter()
+        return Section()
     slug = f"{SLUG}-diagram"
-    return Chapter(
+    return Section(
         title=TITLE,
         texts=tuple(_texts(found)),
-        pictures=(
-            Picture(
+        plots=(
+            Plot(
                 slug,
                 "Average ranks, 1 is the best; a bar joins methods that are not told apart",
                 lambda: draw(found, slug),

@@ -5,9 +5,9 @@ import re
 from benchmarks.evaluator import metric_names
 from benchmarks.report.data import aggregate, csv_row, recipe_facts
 from benchmarks.report.data.comparison import Comparison, Group
-from benchmarks.report.document import METHOD, Cell, Chapter, Column, Notes, Table, TableRow
+from benchmarks.report.document import METHOD, Cell, Column, Notes, Section, Table, TableRow
 from benchmarks.report.text import footnotes
-from benchmarks.report.text import notes as remarks
+from benchmarks.report.text import notes as known
 from benchmarks.report.text.commands import Commands
 
 _SUBJECTS = {metric_names.FEATURES: "Before the embedding layer: pooled features"}
@@ -34,7 +34,7 @@ def columns(comparison: Comparison) -> tuple[Column, ...]:
     return (*(Column(f"recall_at_{k}", f"R@{k}") for k in ks), *_OTHERS)
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+def section(comparison: Comparison, commands: Commands) -> Section:
     """Return how well neighbours and clusters agree with the classes; empty if no run knows.
 
     Each representation has a table of its own, that of the comparison first.
@@ -45,7 +45,7 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
     others = sorted(of - {comparison.representation})
     tables = [_table(comparison, name) for name in (comparison.representation, *others)]
     found = tuple(table for table in tables if table is not None)
-    return Chapter(title="Retrieval and clustering", tables=found) if found else Chapter()
+    return Section(title="Retrieval and clustering", tables=found) if found else Section()
 
 
 def _table(comparison: Comparison, representation: str) -> Table | None:
@@ -64,7 +64,7 @@ def _table(comparison: Comparison, representation: str) -> Table | None:
         columns=(METHOD, *shown),
         rows=tuple(rows),
         notes=tuple(notes.texts),
-        remarks=tuple(remarks.retrieval()) if usual else (),
+        general_notes=tuple(known.retrieval()) if usual else (),
     )
 
 

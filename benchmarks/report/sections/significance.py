@@ -13,7 +13,7 @@ from benchmarks.report.data import aggregate, csv_row, recipe_facts
 from benchmarks.report.data.ablation import signed
 from benchmarks.report.data.aggregate import Spread
 from benchmarks.report.data.comparison import Comparison, Group
-from benchmarks.report.document import METHOD, Cell, Chapter, Column, Table, TableRow
+from benchmarks.report.document import METHOD, Cell, Column, Section, Table, TableRow
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs.paper_tables import KNN, Metric
 from benchmarks.runs.store import PREDICTIONS, StoredRun
@@ -72,7 +72,7 @@ class Rival:
     adjusted_images: float = math.nan
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+def section(comparison: Comparison, commands: Commands) -> Section:
     """Return each method against the best one, with tests, or nothing to show.
 
     There is nothing without labels or with fewer than two methods that finished. Methods that learn
@@ -82,14 +82,14 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
     every = [(g, value) for g in comparison.groups if (value := aggregate.final(g, name))]
     found = [one for one in every if one[0].ranked]
     if len(found) < 2:
-        return Chapter()
+        return Section()
     held = {id(group) for group, _ in found}
     left_out = [group for group in comparison.groups if id(group) not in held]
     best, top = max(found, key=lambda one: one[1].mean)
     rivals = _rivals(best, top, [one for one in found if one[0] is not best], name)
     by_group, headline = {id(rival.group): rival for rival in rivals}, comparison.headline
     rows = [_best_row(g, k) if g is best else _row(by_group[id(g)], headline) for g, k in found]
-    return Chapter(
+    return Section(
         title=TITLE,
         tables=(
             Table(
@@ -98,7 +98,7 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
                 f"{comparison.dataset_name}, recipe {comparison.label}",
                 columns=COLUMNS,
                 rows=tuple(rows),
-                remarks=(*_remarks(rivals, headline), *_without(left_out, comparison)),
+                general_notes=(*_general_notes(rivals, headline), *_without(left_out, comparison)),
             ),
         ),
     )
@@ -225,7 +225,7 @@ def _row(rival: Rival, headline: Metric) -> TableRow:
 def _verdict(rival: Rival, headline: Metric) -> str:
     """Say in words what the two tests found; they are told apart where they disagree.
 
-    Of a figure other than kNN accuracy there is no test over images, and no word on it.
+    Of a metric other than kNN accuracy there is no test over images, and no word on it.
     """
     seeds, images = _word_over_seeds(rival), _word_over_images(rival)
     if rival.paired is None:
@@ -305,11 +305,11 @@ def _test_data(rival: Rival, verdict: str) -> dict[str, Any]:
     }
 
 
-def _remarks(rivals: Sequence[Rival], headline: Metric) -> list[str]:
+def _general_notes(rivals: Sequence[Rival], headline: Metric) -> list[str]:
     over_seeds = sum(not math.isnan(rival.p_seeds) for rival in rivals)
     texts = [
         *(_two_tests(rivals, over_seeds) if headline == KNN else _one_test(headline, over_seeds)),
-        "The best one is chosen by the same figures, which favours it a little: take a close "
+        "The best one is chosen by the same values, which favours it a little: take a close "
         "decision with care.",
     ]
     if over_seeds < len(rivals):

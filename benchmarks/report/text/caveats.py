@@ -1,4 +1,4 @@
-"""What a reader must know before the first figure: why figures are no reproduction."""
+"""What a reader must know before the first value: why values are no reproduction."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,12 +7,12 @@ from benchmarks.report.data import recipe_facts
 from benchmarks.report.data.comparison import Comparison
 from benchmarks.report.document import Table
 
-RECIPE = "Not the paper's recipe: the difference to the published figure is not a reproduction gap"
-PARTIAL = "Part of the data set only: the figures do not compare with published ones"
+RECIPE = "Not the paper's recipe: the difference to the published value is not a reproduction gap"
+PARTIAL = "Part of the data set only: the values do not compare with published ones"
 
 
-def caution(comparison: Comparison) -> str:
-    """Return why the figures do not compare with the paper's, or "" if they do."""
+def caveat(comparison: Comparison) -> str:
+    """Return why the values do not compare with the paper's, or "" if they do."""
     return " ".join(f"{text}." for text in _reasons(comparison))
 
 
@@ -36,9 +36,9 @@ def _reasons(comparison: Comparison) -> Iterator[str]:
         yield f"Started from weights that are not the published file: {', '.join(own)}"
 
 
-def cautioned_above(table: Table) -> Table:
-    """Return a table that follows another with the same caution, which it refers to."""
-    if not table.caution:
+def refer_to_previous_caveat(table: Table) -> Table:
+    """Return a table that follows another with the same caveat, which it refers to."""
+    if not table.caveat:
         return table
-    first = table.caution.split(". ")[0].removesuffix(".")
-    return replace(table, caution="", remarks=(f"{first}, as above.", *table.remarks))
+    first = table.caveat.split(". ")[0].removesuffix(".")
+    return replace(table, caveat="", general_notes=(f"{first}, as above.", *table.general_notes))

@@ -124,7 +124,7 @@ def test_unseen_classes_are_drawn_by_recall(results, texts):
     svg = drawn(results)
     assert "R@1 (%)" in texts(svg)
     assert not any("kNN" in text for text in texts(svg))
-    chapter = learning_speed.chapter(results.comparison(), Commands(results.path))
-    assert [picture.caption for picture in chapter.pictures] == [
+    section = learning_speed.section(results.comparison(), Commands(results.path))
+    assert [plot.caption for plot in section.plots] == [
         "R@1 against epochs", "R@1 against images seen", "R@1 against training time",
     ]  # fmt: skip

@@ -106,8 +106,8 @@ def test_other_data_sets_have_only_their_own_target(results):
     results.add("invaspread", [70.0, 90.0], recipe="digits", dataset="digits")
     table = learning_speed.efficiency_table(results.comparison(), COMMANDS)
     assert [c.key for c in table.shown] == ["method", "epochs_80", "images_80", "seconds_80"]
-    assert "80 % comes from these runs" in table.remarks[-1]
-    assert not any("Figure 3" in remark for remark in table.remarks)
+    assert "80 % comes from these runs" in table.general_notes[-1]
+    assert not any("Figure 3" in note for note in table.general_notes)
 
 
 def test_the_papers_points_need_its_network_images_and_method(results):

@@ -51,8 +51,8 @@ def test_average_ranks_over_data_sets(results):
 
 
 def test_the_chapter_shows_ranks_accuracies_and_the_test(results):
-    chapter = ranks.chapter(comparisons_of(results))
-    (table,), (picture,) = chapter.tables, chapter.pictures
+    section = ranks.section(comparisons_of(results))
+    (table,), (plot,) = section.tables, section.plots
     shown = [(row.cells["method"].code, row.cells["rank"].text) for row in table.rows]
     assert shown == [
         ("invaspread", "1.20"), ("nce", "2.30"), ("exemplar", "2.50"), ("triplet", "4.00")
@@ -61,37 +61,37 @@ def test_the_chapter_shows_ranks_accuracies_and_the_test(results):
     assert table.rows[2].cells["on cars"].text == "50.0"
     assert table.rows[2].data["cars"] == 50.0
     test = friedman(ACCURACIES)
-    said = " ".join(chapter.texts)
+    said = " ".join(section.texts)
     assert f"F(3, 12) = {test.f:.2f}, p < 0.001: the methods differ" in said
     assert f"by {nemenyi_critical_difference(4, 5):.2f} or more" in said
     assert all(f"{name} (recipe quick)" in said for name in SETS)
     assert "the one with most methods" in said
     assert said.count("`") % 2 == 0
-    assert picture.slug != table.slug
+    assert plot.slug != table.slug
 
 
 def test_without_a_difference_the_text_warns(results):
     accuracies = np.array([[3, 2, 1], [1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 3, 2.0]])
-    chapter = ranks.chapter(comparisons_of(results, accuracies, METHODS[:3]))
-    assert "no difference is shown, so read no order into it" in " ".join(chapter.texts)
+    section = ranks.section(comparisons_of(results, accuracies, METHODS[:3]))
+    assert "no difference is shown, so read no order into it" in " ".join(section.texts)
 
 
 def test_a_perfect_agreement_of_all_data_sets_is_defined(results):
     accuracies = np.tile([30.0, 20.0, 10.0], (5, 1))
-    chapter = ranks.chapter(comparisons_of(results, accuracies, METHODS[:3]))
-    assert "= infinite, p < 0.001" in " ".join(chapter.texts)
+    section = ranks.section(comparisons_of(results, accuracies, METHODS[:3]))
+    assert "= infinite, p < 0.001" in " ".join(section.texts)
 
 
 def test_fewer_than_five_data_sets_or_three_methods_are_nothing(results):
-    assert not ranks.chapter([])
-    assert not ranks.chapter(comparisons_of(results, ACCURACIES[:4], METHODS, SETS[:4]))
-    assert not ranks.chapter(comparisons_of(results, ACCURACIES[:, :2], METHODS[:2]))
+    assert not ranks.section([])
+    assert not ranks.section(comparisons_of(results, ACCURACIES[:4], METHODS, SETS[:4]))
+    assert not ranks.section(comparisons_of(results, ACCURACIES[:, :2], METHODS[:2]))
 
 
 def test_two_recipes_of_a_data_set_are_one_data_set(results):
     four = comparisons_of(results, ACCURACIES[:4], METHODS, SETS[:4])
     paper = dict.fromkeys(METHODS, 50.0)
-    assert not ranks.chapter([*four, comparison_on(results, "cars", paper, recipe="paper")])
+    assert not ranks.section([*four, comparison_on(results, "cars", paper, recipe="paper")])
 
 
 def test_the_comparison_with_most_methods_stands_for_a_data_set(results):
@@ -118,9 +118,9 @@ def test_of_equal_comparisons_the_one_with_more_runs_counts_then_the_first(resul
 def test_a_method_that_a_data_set_lacks_is_left_out_and_named(results):
     found = comparisons_of(results)
     found[2] = comparison_on(results, SETS[2], dict(zip(METHODS[:3], (3.0, 2.0, 1.0), strict=True)))
-    chapter = ranks.chapter(found)
-    assert any("lack them: `triplet`" in text for text in chapter.texts)
-    assert len(chapter.tables[0].rows) == 3
+    section = ranks.section(found)
+    assert any("lack them: `triplet`" in text for text in section.texts)
+    assert len(section.tables[0].rows) == 3
 
 
 def test_a_data_set_with_too_few_methods_does_not_spoil_the_rest(results):
@@ -243,7 +243,7 @@ def test_unseen_classes_are_ranked_by_recall_and_the_text_says_so(results):
     own = type(results)(Path("results-unseen"))
     for method, recall in zip(METHODS, ACCURACIES[0].tolist(), strict=True):
         own.add(method, [10.0, recall], dataset="cub200", recipe="unseen-quick")
-    chapter = ranks.chapter([*found[1:], own.comparison()])
-    assert chapter.texts[0].startswith("Methods ranked by kNN accuracy or R@1 (mean over seeds)")
-    assert chapter.tables[0].caption == "Average ranks and kNN accuracy or R@1 (%) on 5 data sets"
-    assert ranks.chapter(found).texts[0].startswith("Methods ranked by kNN accuracy (mean")
+    section = ranks.section([*found[1:], own.comparison()])
+    assert section.texts[0].startswith("Methods ranked by kNN accuracy or R@1 (mean over seeds)")
+    assert section.tables[0].caption == "Average ranks and kNN accuracy or R@1 (%) on 5 data sets"
+    assert ranks.section(found).texts[0].startswith("Methods ranked by kNN accuracy (mean")
