@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.backbones import BACKBONES
-from benchmarks.common.device import describe, slice_of
 from benchmarks.common.errors import BenchError, RunFailed, UsageProblem
 from benchmarks.common.memory_errors import out_of_memory
 from benchmarks.common.seeds import derive_seed
@@ -28,6 +27,7 @@ from benchmarks.evaluator.per_epoch import Embedded, Stores
 from benchmarks.runs import paper_tables
 from benchmarks.runs import store as records
 from benchmarks.runs.code_changes import code_facts, write_code
+from benchmarks.runs.provenance import describe, slice_of
 from benchmarks.runs.spec import RunSpec
 from benchmarks.training import checkpoint as checkpoints
 from benchmarks.training.loggers.console import Progress
