@@ -1,9 +1,15 @@
-"""What every protocol accepts, and the words it uses to refuse the rest."""
+"""Checks of arrays and options, and the words in which errors name what does not fit.
+
+Metrics take embeddings through `as_embeddings` and labels through `as_labels`: fp32 without a
+gradient, finite, labels in host memory. Losses take tensors through `as_floats` and `as_index`:
+their gradient, their device and any wider type are kept, and values are not read, which would wait
+for the device in every step.
+"""
 
 import math
 import operator
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +22,8 @@ Array: TypeAlias = npt.NDArray[Any] | Tensor
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
+
+Choice = TypeVar("Choice", bound=str | int)
 
 CELLS = 1 << 22
 """Cells held at once by what works row by row: 16 MiB in fp32."""
@@ -99,8 +107,52 @@ def as_labels(labels: Array, name: str, rows: int, of: str) -> Integers:
     return host.astype(np.int64, copy=False)
 
 
+def as_floats(values: Array, name: str, *shape: int | str) -> Tensor:
+    """Return `values` as a tensor of at least fp32, with its gradient.
+
+    Args:
+        values: a tensor, or an array.
+        name: what the caller calls it, for the error.
+        shape: per axis the length it must have, or a letter for any length above 0.
+
+    Raises:
+        ValueError: if the shape differs.
+    """
+    tensor = _shaped(values, name, shape)
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def as_index(values: Array, name: str, rows: int) -> Tensor:
+    """Return (rows,) integers as an int64 tensor.
+
+    Raises:
+        ValueError: if the shape differs or the values are no integers.
+    """
+    tensor = _shaped(values, name, (rows,))
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise ValueError(f"{name}: expected integers, got {tensor.dtype}")
+    return tensor.long()
+
+
+def _shaped(values: Array, name: str, shape: tuple[int | str, ...]) -> Tensor:
+    tensor = torch.as_tensor(values)
+    fits = tensor.ndim == len(shape) and all(
+        length > 0 if isinstance(wanted, str) else length == wanted
+        for length, wanted in zip(tensor.shape, shape, strict=True)
+    )
+    if not fits:
+        expected = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        raise ValueError(f"{name}: expected shape ({expected}), got {tuple(tensor.shape)}")
+    return tensor
+
+
 def unit_rows(embeddings: Tensor) -> Tensor:
-    """Scale each row of (n, d) `embeddings` to unit L2 norm; a zero row stays zero."""
+    """Scale each row of (n, d) `embeddings` to unit L2 norm; a zero row stays zero.
+
+    For evaluation: rows of any finite scale, 1e-30 and 1e30 alike. What a method trains on and
+    returns goes through `methods.base.normalise`, which is one operation and cheaper to
+    differentiate, but leaves rows of a norm below 1e-12 short.
+    """
     largest = embeddings.abs().amax(dim=1, keepdim=True)
     # first to a maximum of 1, so that no square under- or overflows
     return F.normalize(embeddings / largest.masked_fill(largest == 0, 1.0), dim=1)
@@ -133,13 +185,31 @@ def check_positive(value: float, name: str) -> float:
     return float(value)
 
 
+def check_momentum(value: float, name: str) -> float:
+    """Return the momentum of a running average; raise ValueError unless it lies in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name}: expected a number from 0 to below 1, got {value!r}")
+    return float(value)
+
+
+def check_choice(value: Choice, name: str, allowed: object) -> Choice:
+    """Return `value`; raise ValueError unless it is one of those of the Literal `allowed`."""
+    if value not in get_args(allowed):
+        expected = " or ".join(map(repr, get_args(allowed)))
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return value
+
+
 def percent(correct: npt.NDArray[np.bool_]) -> float:
     """Return the share of true entries, 0 to 100."""
     return 100.0 * int(np.count_nonzero(correct)) / correct.size
 
 
-def row_chunks(rows: int, columns: int) -> Iterator[slice]:
-    """Yield consecutive slices of `rows`, each of at most `CELLS` cells of so many columns."""
-    step = max(1, CELLS // columns)
+def row_chunks(rows: int, columns: int, cells: int = CELLS) -> Iterator[slice]:
+    """Yield consecutive slices of `rows`, each of at most `cells` cells of so many columns.
+
+    A slice has at least one row, however wide.
+    """
+    step = max(1, cells // columns)
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from evaluation.validation import Array, check_count, check_positive
-from methods.blocks.arguments import as_floats, as_index
+from evaluation.validation import Array, as_floats, as_index, check_count, check_positive
 from methods.blocks.logits import similarity
 
 

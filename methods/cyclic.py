@@ -13,9 +13,15 @@ from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from evaluation.backends.neighbours import search
-from evaluation.validation import Array, Integers, as_embeddings, check_count, check_positive
-from methods.blocks.arguments import as_floats
-from methods.triplet import pair_distance
+from evaluation.validation import (
+    Array,
+    Integers,
+    as_embeddings,
+    as_floats,
+    check_count,
+    check_positive,
+)
+from methods.blocks.distance import pair_distance
 
 CELLS = 1 << 22
 """Path lengths (fp64) held at once: 32 MiB."""

@@ -1,11 +1,13 @@
 """DCL: NT-Xent without the positive in the denominator (Yeh et al., ECCV 2022)."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_positive
+from methods.base import Batch, feature_size, normalise
+from methods.blocks.heads import mlp
 from methods.blocks.logits import as_one_type
+from methods.blocks.projected import ProjectedMethod
 from methods.blocks.views import as_two_views, pairwise_logits
 
 
@@ -50,3 +52,42 @@ def von_mises_fisher_weights(first: Array, second: Array, sigma: float = 0.5) ->
     first, second = as_one_type(*as_two_views(first, second))
     cosine = (first * second).sum(1)  # (n,)
     return 2 - len(cosine) * (cosine / sigma).softmax(0)
+
+
+class DCL(ProjectedMethod):
+    """SimCLR without the positive in the denominator, which makes small batches do.
+
+    Args:
+        encoder: see `Method`.
+        instances: see `Method`.
+        temperature: divides the cosines, above 0.
+        size: d of the projections.
+        weighted: weigh the positives by the von Mises-Fisher weights (DCLW).
+        sigma: of these weights, above 0.
+    """
+
+    name = "dcl"
+    paper = "Yeh et al., ECCV 2022"
+    family = "contrastive"
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        instances: int,
+        *,
+        temperature: float = 0.1,
+        size: int = 128,
+        weighted: bool = False,
+        sigma: float = 0.5,
+    ) -> None:
+        width = feature_size(encoder)
+        super().__init__(encoder, instances, mlp([width, width, size]))
+        self.temperature = check_positive(temperature, "temperature")
+        self.weighted = weighted
+        self.sigma = check_positive(sigma, "sigma")
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch with two views."""
+        first, second = map(normalise, self.project_views(batch))  # (b, d) each
+        weights = von_mises_fisher_weights(first, second, self.sigma) if self.weighted else None
+        return decoupled_loss(first, second, self.temperature, weights)

@@ -1,17 +1,15 @@
 """DeepCluster: k-means assignments as labels (Caron et al., ECCV 2018)."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.backends.neighbours import kmeans
+from evaluation.backends.kmeans import kmeans
 from evaluation.metrics.clustering import agreement
-from evaluation.validation import check_count
-from methods.base import Batch, Method, embedding_size
-from methods.blocks.arguments import as_floats, check_choice
+from evaluation.validation import as_floats, check_choice, check_count
+from methods.base import Batch, Clock, Method, TrainingSet, embedding_size
 from methods.blocks.clusters import principal_components, uniform_over_clusters
 from methods.blocks.logits import similarity
 
@@ -38,6 +36,7 @@ class DeepCluster(Method):
 
     name = "deepcluster"
     paper = "Caron et al., ECCV 2018"
+    family = "cluster"
     views = 1
     pseudo_labels: Tensor
 
@@ -67,22 +66,22 @@ class DeepCluster(Method):
         self.sampler = check_choice(sampler, "sampler", Sampler)
         self.classifier = nn.Linear(width, clusters)
         self.register_buffer("pseudo_labels", torch.full((instances,), -1))  # none yet
-        self._figures: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
 
     @torch.no_grad()
-    def start_epoch(self, epoch: int, embed_all: Callable[[], Tensor]) -> None:
+    def start_epoch(self, clock: Clock, train: TrainingSet) -> None:
         """Cluster all embeddings and start a new classifier."""
-        embeddings = as_floats(embed_all(), "embed_all()", self.instances, "d")
+        embeddings = as_floats(train.embeddings(), "train.embeddings()", self.instances, "d")
         points = principal_components(embeddings, self.pca, self.whitening)
         seed = int(torch.randint(2**31 - 1, ()))
         labels = torch.from_numpy(kmeans(points, self.clusters, seed, self.iterations)[1])
         sizes = labels.bincount(minlength=self.clusters)
-        self._figures = {
+        self._metrics = {
             "clusters_empty": float((sizes == 0).sum()),
             "cluster_largest": float(sizes.max()) / self.instances,
         }
         if bool((self.pseudo_labels >= 0).all()):
-            self._figures["nmi_previous"] = agreement(self.pseudo_labels, labels)
+            self._metrics["nmi_previous"] = agreement(self.pseudo_labels, labels)
         self.pseudo_labels.copy_(labels)
         self.classifier.weight.normal_(0, 0.01)
         self.classifier.bias.zero_()
@@ -104,6 +103,6 @@ class DeepCluster(Method):
         body = [p for p in self.encoder.parameters() if p.requires_grad]
         return [{"params": body}, {"params": list(self.classifier.parameters()), "momentum": 0.0}]
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the epoch's empty clusters, the largest one's share, NMI with the last epoch."""
-        return self._figures
+        return self._metrics

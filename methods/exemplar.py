@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, as_index, check_positive
 from methods.base import Batch, Method, embedding_size, normalise
-from methods.blocks.arguments import as_floats, as_index
 from methods.blocks.logits import similarity
 
 
@@ -20,12 +19,19 @@ def exemplar_loss(
         weights: (n, d) classifier weights w, one row per instance, without bias.
         index: (b,) row of the weights that belongs to each instance.
         temperature: divides the logits, above 0; Eq. 1 has none.
+
+    Returns:
+        A scalar of at least 0, in nats; log n where nothing is told apart.
+
+    Raises:
+        ValueError: if shapes or the temperature do not fit.
     """
     check_positive(temperature, "temperature")
     embeddings = as_floats(embeddings, "embeddings", "b", "d")
     weights = as_floats(weights, "weights", "n", embeddings.shape[1])
     index = as_index(index, "index", len(embeddings))
-    return F.cross_entropy(similarity(embeddings, weights, temperature), index)
+    logits = similarity(embeddings, weights, temperature)  # (b, n)
+    return F.cross_entropy(logits, index)
 
 
 class Exemplar(Method):

@@ -5,8 +5,7 @@ import sys
 import torch
 from torch import Tensor
 
-from evaluation.validation import Array, check_positive
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_positive
 
 
 def joint_probabilities(first: Array, second: Array) -> Tensor:

@@ -6,12 +6,13 @@ Source: arXiv:2511.08544.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from evaluation.validation import Array, check_count, check_positive
-from methods.base import normalise
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_count, check_positive
+from methods.base import Batch, feature_size, normalise
+from methods.blocks.heads import mlp
 from methods.blocks.logits import similarity
+from methods.blocks.projected import ProjectedMethod
 
 
 def random_directions(
@@ -95,3 +96,48 @@ def prediction_loss(views: Sequence[Tensor], global_views: int | None = None) ->
     stacked = torch.stack([as_floats(v, f"views[{i}]", *shape) for i, v in enumerate(views)])
     centre = stacked[:targets].mean(0)  # (v, n, d) to (n, d)
     return (stacked - centre).square().mean()
+
+
+class LeJEPA(ProjectedMethod):
+    """Views agree, and embeddings are distributed as an isotropic Gaussian on random slices.
+
+    Args:
+        encoder: see `Method`.
+        instances: see `Method`.
+        weight: of the distribution's term beside the prediction's, at least 0.
+        slices: random directions of a step.
+        points: of the integral, see `epps_pulley`.
+        limit: of the integral, see `epps_pulley`.
+        hidden: width of the projector's hidden layer.
+        size: d of the projections.
+    """
+
+    name = "lejepa"
+    paper = "Balestriero and LeCun, arXiv:2511.08544"
+    family = "siamese"
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        instances: int,
+        *,
+        weight: float = 10.0,
+        slices: int = 256,
+        points: int = 10,
+        limit: float = 3.0,
+        hidden: int = 2048,
+        size: int = 128,
+    ) -> None:
+        super().__init__(encoder, instances, mlp([feature_size(encoder), hidden, size]))
+        if not weight >= 0:
+            raise ValueError(f"weight: expected a number of at least 0, got {weight!r}")
+        self.weight, self.size = weight, size
+        self.slices = check_count(slices, "slices")
+        self.points, self.limit = check_count(points, "points"), check_positive(limit, "limit")
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch with two or more views."""
+        views = self.project_views(batch)  # (b, d) each
+        directions = random_directions(self.slices, self.size).to(batch.index.device)
+        spread = torch.stack([sigreg(v, directions, self.points, self.limit) for v in views])
+        return prediction_loss(views) + self.weight * spread.mean() / len(views[0])

@@ -4,11 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, as_index, check_positive
 from methods.base import Batch
-from methods.blocks.arguments import as_floats, as_index
+from methods.blocks.distance import pair_distance
 from methods.blocks.labelled import LabelledMethod
-from methods.triplet import pair_distance
 
 
 def lifted_structure_loss(embeddings: Array, labels: Array, margin: float = 1.0) -> Tensor:
@@ -22,16 +21,23 @@ def lifted_structure_loss(embeddings: Array, labels: Array, margin: float = 1.0)
         embeddings: (b, d) embeddings; the method passes L2-normalised ones.
         labels: (b,) class of each.
         margin: above 0.
+
+    Returns:
+        A scalar of at least 0.
+
+    Raises:
+        ValueError: if shapes or the margin do not fit.
     """
     check_positive(margin, "margin")
     embeddings = as_floats(embeddings, "embeddings", "b", "d")
     labels = as_index(labels, "labels", len(embeddings))
-    distances = pair_distance(embeddings.unsqueeze(1), embeddings, "euclidean")
-    alike = labels.unsqueeze(1) == labels
+    distances = pair_distance(embeddings.unsqueeze(1), embeddings, "euclidean")  # (b, b)
+    alike = labels.unsqueeze(1) == labels  # (b, b)
     # Finite, and far below what distances reach: a row without negatives keeps a gradient, of 0.
     lowest = torch.finfo(distances.dtype).min / 4
-    push = (margin - distances).masked_fill(alike, lowest).logsumexp(1)
-    bound = torch.logaddexp(push.unsqueeze(1), push) + distances
+    push = (margin - distances).masked_fill(alike, lowest).logsumexp(1)  # (b,) over negatives
+    bound = torch.logaddexp(push.unsqueeze(1), push) + distances  # (b, b) J
+    # every pair stands twice, as (i, j) and (j, i): hence the 2 below is that of max(0, J)^2 / 2
     pairs = alike.clone().fill_diagonal_(False)
     return (F.relu(bound).square() * pairs).sum() / (2 * pairs.sum().clamp(min=1))
 

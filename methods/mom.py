@@ -1,16 +1,13 @@
 """MOM: mining on manifolds (Iscen et al., CVPR 2018)."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_count, check_positive
-from methods.base import Batch, Method
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_count, check_positive
+from methods.base import Batch, Clock, Method, TrainingSet
+from methods.blocks.distance import pair_distance
 from methods.blocks.manifold import check_alpha, mine
-from methods.triplet import pair_distance
 
 ROWS = 4096
 """Images whose pools are ranked at once."""
@@ -28,14 +25,20 @@ def weighted_triplet_loss(
         weights: (b,) w, manifold similarity of each positive; a triplet of weight 0 is no triplet
             and does not count in the mean.
         margin: above 0, in units of the squared distance, which reaches 4.
+
+    Returns:
+        A scalar of at least 0; 0 without a triplet.
+
+    Raises:
+        ValueError: if shapes or the margin do not fit.
     """
     check_positive(margin, "margin")
     anchors = as_floats(anchors, "anchors", "b", "d")
     positives = as_floats(positives, "positives", *anchors.shape)
     negatives = as_floats(negatives, "negatives", *anchors.shape)
     weights = as_floats(weights, "weights", len(anchors))
-    near = pair_distance(anchors, positives, "sqeuclidean")
-    far = pair_distance(anchors, negatives, "sqeuclidean")
+    near = pair_distance(anchors, positives, "sqeuclidean")  # (b,)
+    far = pair_distance(anchors, negatives, "sqeuclidean")  # (b,)
     return (weights * F.relu(margin + near - far)).sum() / weights.count_nonzero().clamp(min=1)
 
 
@@ -67,6 +70,7 @@ class MOM(Method):
 
     name = "mom"
     paper = "Iscen et al., CVPR 2018"
+    family = "triplet"
     views = 1
     positives: Tensor
     positive_weights: Tensor
@@ -109,10 +113,10 @@ class MOM(Method):
         self.register_buffer("weights", torch.zeros(instances))
 
     @torch.no_grad()
-    def start_epoch(self, epoch: int, embed_all: Callable[[], Tensor]) -> None:
+    def start_epoch(self, clock: Clock, train: TrainingSet) -> None:
         """Mine if it is due, and draw each anchor's positive and negative of the epoch."""
-        embeddings = as_floats(embed_all(), "embed_all()", self.instances, "d")
-        if epoch == 0 or (self.remine is not None and epoch % self.remine == 0):
+        embeddings = as_floats(train.embeddings(), "train.embeddings()", self.instances, "d")
+        if clock.epoch == 0 or (self.remine is not None and clock.epoch % self.remine == 0):
             pools = mine(embeddings, alpha=self.alpha, **self.mining)
             self.positives.copy_(pools.positives)
             self.positive_weights.copy_(pools.weights)
@@ -145,25 +149,26 @@ class MOM(Method):
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Return (3 instances,) images: anchor, positive, negative, in random order of anchors."""
-        partners = self.partners.to(generator.device).long()
+        partners = self.partners.to(generator.device).long()  # (n, 2) positive and negative
         anchors = torch.randperm(
             self.instances, generator=generator, device=generator.device
-        ).unsqueeze(1)
-        return torch.cat([anchors, partners[anchors.squeeze(1)]], 1).flatten()
+        ).unsqueeze(1)  # (n, 1)
+        triplets = torch.cat([anchors, partners[anchors.squeeze(1)]], 1)  # (n, 3)
+        return triplets.flatten()  # flat, so that batches are cut as they have always been
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of the whole triplets in a batch of at least 3 images with one view."""
-        index = batch.index.int()
+        index = batch.index  # (b,)
         if len(index) < 3:
             raise ValueError(f"batch: expected at least 3 images for a triplet, got {len(index)}")
-        embeddings = self.embed(batch.views[0])
-        whole = (self.partners[batch.index[:-2]] == torch.stack([index[1:-1], index[2:]], 1)).all(1)
-        weights = self.weights[batch.index[:-2]] * whole
+        embeddings = self.embed(batch.views[0])  # (b, d)
+        # every three rows in a run are taken for a triplet; the weight of those that are none is 0
+        weights = self.weights[index[:-2]] * starts_of_triplets(index, self.partners)  # (b - 2,)
         return weighted_triplet_loss(
             embeddings[:-2], embeddings[1:-1], embeddings[2:], weights, self.margin
         )
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the mean sizes of the pools, and the shares of anchors that have none."""
         anchor = torch.arange(self.instances, device=self.positives.device)
         positives = _filled(self.positives) * (self.positives[:, 0] != anchor)
@@ -174,6 +179,23 @@ class MOM(Method):
             "negatives_mean": float(negatives.float().mean()),
             "negatives_none": float((negatives == 0).float().mean()),
         }
+
+
+def starts_of_triplets(index: Tensor, partners: Tensor) -> Tensor:
+    """Return which images of a batch are followed by their positive and then their negative.
+
+    A batch may begin or end within a triplet, which is then not found. An image that follows
+    another by chance is taken for a triplet only if it is its partner of the epoch.
+
+    Args:
+        index: (b,) int64 images, in the order of the batch, b at least 3.
+        partners: (n, 2) positive and negative of each image.
+
+    Returns:
+        (b - 2,) booleans: is row i an anchor, row i + 1 its positive and row i + 2 its negative?
+    """
+    following = torch.stack([index[1:-1], index[2:]], 1)  # (b - 2, 2)
+    return (partners[index[:-2]] == following).all(1)
 
 
 def _filled(pool: Tensor) -> Tensor:

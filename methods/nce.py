@@ -5,9 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_count
+from evaluation.validation import Array, as_floats, check_choice, check_count, check_momentum
 from methods.base import Batch
-from methods.blocks.arguments import as_floats, check_choice, check_momentum
 from methods.blocks.memory_bank import MemoryMethod, remembered_similarities
 
 Normaliser = Literal["first-batch", "moving-average"]
@@ -23,13 +22,21 @@ def nce_loss(positive: Array, noise: Array, normaliser: float | Tensor, instance
         noise: (b, k) the same to its k noise instances.
         normaliser: Z, above 0.
         instances: n, the number of instances that the noise is drawn from.
+
+    Returns:
+        A scalar of at least 0, in nats.
+
+    Raises:
+        ValueError: if shapes or the number of instances do not fit.
     """
     positive = as_floats(positive, "positive", "b")
     noise = as_floats(noise, "noise", len(positive), "k")
+    # k Pn: how much noise is expected for each sample of the data
     expected = noise.shape[1] / check_count(instances, "instances")
     margin = 1e-7  # in both denominators, as the authors have it
-    recognised = torch.log1p((expected + margin) * normaliser / positive)
-    rejected = torch.log1p(noise * (1 / (normaliser * expected)) + margin / expected)
+    # -log h = log(1 + k Pn / p), and -log(1 - h) = log(1 + p / (k Pn))
+    recognised = torch.log1p((expected + margin) * normaliser / positive)  # (b,)
+    rejected = torch.log1p(noise * (1 / (normaliser * expected)) + margin / expected)  # (b, k)
     return (recognised + rejected.sum(1)).mean()
 
 
@@ -45,8 +52,8 @@ def draw_noise(index: Tensor, instances: int, noise: int, exclude_own: bool = Fa
         exclude_own: never draw an instance as its own noise.
     """
     rows = torch.randint(instances - exclude_own, (len(index), 1 + noise), device=index.device)
-    if exclude_own:
-        rows += rows >= index.unsqueeze(1)
+    if exclude_own:  # drawn from n - 1 rows: those from the own one on move up by one
+        rows += rows >= index.unsqueeze(1)  # (b, 1 + k)
     rows[:, 0] = index
     return rows
 

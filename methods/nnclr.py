@@ -2,11 +2,14 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_positive
+from methods.base import Batch, feature_size, normalise
+from methods.blocks.heads import mlp
 from methods.blocks.logits import similarity
+from methods.blocks.projected import ProjectedMethod
+from methods.blocks.queue import Queue
 from methods.blocks.views import as_two_views
 
 
@@ -41,3 +44,56 @@ def nearest_neighbour_loss(neighbours: Array, predicted: Array, temperature: flo
     neighbours, predicted = as_two_views(neighbours, predicted, least=2)
     logits = similarity(neighbours.detach(), predicted, temperature)  # (n, n)
     return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
+
+
+class NNCLR(ProjectedMethod):
+    """The positive of a view is the nearest past projection to its other view.
+
+    Args:
+        encoder: see `Method`.
+        instances: see `Method`.
+        temperature: divides the cosines, above 0.
+        hidden: width of the projector's and the predictor's hidden layers.
+        size: d of the projections.
+        queue: past projections in the support set; a multiple of the batch size.
+    """
+
+    name = "nnclr"
+    paper = "Dwibedi et al., ICCV 2021"
+    family = "contrastive"
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        instances: int,
+        *,
+        temperature: float = 0.1,
+        hidden: int = 2048,
+        size: int = 256,
+        queue: int = 4096,
+    ) -> None:
+        width = feature_size(encoder)
+        super().__init__(encoder, instances, mlp([width, hidden, hidden, size], ending="bn"))
+        self.predictor = mlp([size, hidden, size])
+        self.queue = Queue(queue, size)
+        self.temperature = check_positive(temperature, "temperature")
+        self._newest: Tensor | None = None
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch with two views, both ways round."""
+        first, second = self.project_views(batch)  # (b, d) each
+        predicted = [normalise(self.predictor(rows)) for rows in (first, second)]
+        keys = [normalise(rows).detach() for rows in (first, second)]
+        near = [nearest_in_support(rows, self.queue.rows) for rows in keys]
+        self._newest = keys[0]
+        losses = [
+            nearest_neighbour_loss(near[0], predicted[1], self.temperature),
+            nearest_neighbour_loss(near[1], predicted[0], self.temperature),
+        ]
+        return (losses[0] + losses[1]) / 2
+
+    def after_step(self, batch: Batch) -> None:
+        """Put the projections of the first view into the support set."""
+        if self._newest is not None:
+            self.queue.enqueue(self._newest)
+        self._newest = None

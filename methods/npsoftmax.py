@@ -3,9 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, as_index, check_positive
 from methods.base import Batch
-from methods.blocks.arguments import as_floats, as_index
 from methods.blocks.logits import similarity
 from methods.blocks.memory_bank import MemoryMethod
 
@@ -20,12 +19,19 @@ def nonparametric_softmax_loss(
         bank: (n, d) remembered embeddings v.
         index: (b,) row of the bank that remembers each instance.
         temperature: divides the similarities, above 0.
+
+    Returns:
+        A scalar of at least 0, in nats; log n where nothing is told apart.
+
+    Raises:
+        ValueError: if shapes or the temperature do not fit.
     """
     check_positive(temperature, "temperature")
     embeddings = as_floats(embeddings, "embeddings", "b", "d")
     bank = as_floats(bank, "bank", "n", embeddings.shape[1])
     index = as_index(index, "index", len(embeddings))
-    return F.cross_entropy(similarity(embeddings, bank, temperature), index)
+    logits = similarity(embeddings, bank, temperature)  # (b, n)
+    return F.cross_entropy(logits, index)
 
 
 class NPSoftmax(MemoryMethod):

@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_count, check_positive
+from evaluation.validation import Array, as_floats, check_count, check_positive
 from methods.base import normalise
-from methods.blocks.arguments import as_floats
 from methods.blocks.memory_bank import remembered_similarities
 from methods.nce import nce_loss
 

@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from evaluation.validation import check_choice
 from methods.base import Batch, Method
-from methods.blocks.arguments import check_choice
 
 Statistics = Literal["initial", "data"]
 
@@ -23,6 +23,7 @@ class RandomCNN(Method):
 
     name = "random-cnn"
     paper = "Ye et al., CVPR 2019"
+    family = "baseline"
     views = 1
 
     def __init__(

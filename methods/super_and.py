@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, as_index, check_choice, check_positive
 from methods.and_ import neighbourhood_loss_of_logits
-from methods.blocks.arguments import as_floats, as_index, check_choice
 from methods.blocks.logits import similarity
 from methods.blocks.views import as_two_views
 from methods.invaspread import instance_spread_loss

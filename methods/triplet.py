@@ -6,12 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, check_choice, check_positive
 from methods.base import Batch, Method
-from methods.blocks.arguments import as_floats, check_choice
+from methods.blocks.distance import Distance, pair_distance
 from methods.blocks.logits import other_instances
 
-Distance = Literal["euclidean", "sqeuclidean", "cosine"]
 Negatives = Literal["random", "all"]
 
 
@@ -34,27 +33,22 @@ def triplet_loss(
         margin: above 0, in units of the distance: on unit vectors "euclidean" reaches 2,
             "sqeuclidean" 4 and "cosine" 2.
         distance: D.
+
+    Returns:
+        A scalar of at least 0; the margin where all distances are equal.
+
+    Raises:
+        ValueError: if shapes or an option do not fit.
     """
     check_positive(margin, "margin")
     anchors = as_floats(anchors, "anchors", "b", "d")
     positives = as_floats(positives, "positives", *anchors.shape)
     rows, width = anchors.shape
     shape = (rows, width) if negatives.ndim == 2 else (rows, "k", width)
-    negatives = as_floats(negatives, "negatives", *shape).reshape(rows, -1, width)
-    near = pair_distance(anchors, positives, distance).unsqueeze(1)
-    far = pair_distance(anchors.unsqueeze(1), negatives, distance)
+    negatives = as_floats(negatives, "negatives", *shape).reshape(rows, -1, width)  # (b, k, d)
+    near = pair_distance(anchors, positives, distance).unsqueeze(1)  # (b, 1)
+    far = pair_distance(anchors.unsqueeze(1), negatives, distance)  # (b, k)
     return F.relu(margin + near - far).mean()
-
-
-def pair_distance(first: Tensor, second: Tensor, distance: Distance) -> Tensor:
-    """Return the (...) distances between (..., d) embeddings.
-
-    From differences, not from inner products, so that near pairs keep their digits.
-    """
-    if check_choice(distance, "distance", Distance) == "cosine":
-        return 1 - F.cosine_similarity(first, second, dim=-1)
-    squared = (first - second).square().sum(-1)
-    return squared if distance == "sqeuclidean" else (squared + 1e-12).sqrt()
 
 
 class Triplet(Method):
@@ -70,6 +64,7 @@ class Triplet(Method):
 
     name = "triplet"
     paper = "Schroff et al., CVPR 2015"
+    family = "triplet"
 
     def __init__(
         self,
@@ -109,7 +104,7 @@ class Triplet(Method):
         column = torch.randint(others.shape[1], (len(others), 1), device=others.device)
         return others.gather(1, column)
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return the last step's mean distances: equal ones mean a collapse, loss = margin."""
         if self._last is None:
             return {}

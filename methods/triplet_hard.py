@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
+from methods.blocks.distance import Distance
 from methods.blocks.logits import other_instances, similarity
-from methods.triplet import Distance, Triplet
+from methods.triplet import Triplet
 
 
 class TripletHard(Triplet):

@@ -4,11 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from evaluation.validation import Array, check_positive
+from evaluation.validation import Array, as_floats, as_index, check_positive
 from methods.base import Batch
-from methods.blocks.arguments import as_floats, as_index
+from methods.blocks.distance import pair_distance
 from methods.blocks.labelled import LabelledMethod
-from methods.triplet import pair_distance
 
 
 def semihard_triplet_loss(embeddings: Array, labels: Array, margin: float = 0.2) -> Tensor:
@@ -22,16 +21,25 @@ def semihard_triplet_loss(embeddings: Array, labels: Array, margin: float = 0.2)
         embeddings: (b, d) embeddings; the method passes L2-normalised ones.
         labels: (b,) class of each.
         margin: above 0, in units of the squared distance.
+
+    Returns:
+        A scalar of at least 0.
+
+    Raises:
+        ValueError: if shapes or the margin do not fit.
     """
     check_positive(margin, "margin")
     embeddings = as_floats(embeddings, "embeddings", "b", "d")
     labels = as_index(labels, "labels", len(embeddings))
-    distances = pair_distance(embeddings.unsqueeze(1), embeddings, "sqeuclidean")
-    alike = labels.unsqueeze(1) == labels
+    distances = pair_distance(embeddings.unsqueeze(1), embeddings, "sqeuclidean")  # (b, b)
+    alike = labels.unsqueeze(1) == labels  # (b, b)
     with torch.no_grad():
+        # each row's negatives by rising distance, and behind them those of its class, at infinity
         ranked, order = distances.masked_fill(alike, torch.inf).sort(1)
-        negatives = (~alike).sum(1, keepdim=True)
-        farther = torch.searchsorted(ranked, distances.contiguous(), right=True)
+        negatives = (~alike).sum(1, keepdim=True)  # (b, 1) how many
+        # for every pair (a, p), the place of the first negative farther away than p
+        farther = torch.searchsorted(ranked, distances.contiguous(), right=True)  # (b, b)
+        # beyond the last place no negative is farther: then it is the farthest, in the last place
         chosen = order.gather(1, torch.minimum(farther, (negatives - 1).clamp(min=0)))
     pairs = alike.fill_diagonal_(False) & (negatives > 0)
     hinge = F.relu(margin + distances - distances.gather(1, chosen))

@@ -2,8 +2,7 @@
 
 from torch import Tensor
 
-from evaluation.validation import Array, check_positive
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_positive
 from methods.blocks.logits import similarity
 from methods.blocks.views import as_two_views
 from methods.iic import head_losses

@@ -1,11 +1,13 @@
 """VICReg: invariance, a floor under the variance, no covariance (Bardes et al., ICLR 2022)."""
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from evaluation.validation import Array
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_count
+from methods.base import Batch, View, feature_size
+from methods.blocks.heads import mlp
 from methods.blocks.logits import as_one_type, similarity
+from methods.blocks.projected import ProjectedMethod
 from methods.blocks.views import as_two_views
 
 
@@ -58,3 +60,45 @@ def covariance_term(features: Array) -> Tensor:
     covariance = similarity(centred.T, centred.T) / (len(features) - 1)  # (d, d)
     between = covariance - covariance.diagonal().diag()
     return between.square().sum() / features.shape[1]
+
+
+class VICReg(ProjectedMethod):
+    """Views agree, each feature varies over the batch, and no two features do so together.
+
+    Args:
+        encoder: see `Method`.
+        instances: see `Method`.
+        invariance: lambda, at least 0.
+        variance: mu, at least 0.
+        covariance: nu, at least 0.
+        size: d of the projections and width of the projector.
+        layers: of the projector.
+    """
+
+    name = "vicreg"
+    paper = "Bardes et al., ICLR 2022"
+    family = "siamese"
+    views = (View(), View(changes={"solarize": 0.2}))
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        instances: int,
+        *,
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+        size: int = 2048,
+        layers: int = 2,
+    ) -> None:
+        widths = [feature_size(encoder), *[size] * check_count(layers, "layers")]
+        super().__init__(encoder, instances, mlp(widths, ending="linear-no-bias"))
+        self.weights = {"invariance": invariance, "variance": variance, "covariance": covariance}
+        for name, weight in self.weights.items():
+            if not weight >= 0:
+                raise ValueError(f"{name}: expected a number of at least 0, got {weight!r}")
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch with two views."""
+        first, second = self.project_views(batch)  # (b, d) each
+        return vicreg_loss(first, second, **self.weights)

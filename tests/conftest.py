@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors: threads cost more than they give
 
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import yaml
 from click.testing import CliRunner, Result
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.backbones.base import BACKBONES
 from benchmarks.commands.cli import main
+from benchmarks.data.datasets.base import DATASETS
 from methods.base import registry
 
 TINY = {
@@ -40,10 +43,12 @@ def _own_caches(monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _registry_as_it_was(monkeypatch):
-    """Forget the methods that a test registers."""
-    registry.discover()
-    monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+def _registries_as_they_were():
+    """Forget the methods, data sets and backbones that a test registers."""
+    with ExitStack() as stack:
+        for kind in (registry.METHODS, DATASETS, BACKBONES):
+            stack.enter_context(kind.kept())
+        yield
 
 
 @pytest.fixture

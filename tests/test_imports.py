@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = (
-    ("evaluation.validation", "evaluation.undefined"),
+    ("evaluation.validation", "evaluation.undefined", "evaluation.near_matches"),
     ("evaluation.backends",),
     ("evaluation.metrics", "evaluation.significance"),
     ("methods.base",),
@@ -29,6 +29,7 @@ FLOORS = (
 FREE = {"evaluation", "benchmarks", "benchmarks.__main__", "methods.check"}
 """Entrances, which show what stands on several floors."""
 REPORT_MAY = ("benchmarks.common", "benchmarks.runs", "benchmarks.training.recipe",
+              "benchmarks.evaluator.metric_names",
               "benchmarks.report", "benchmarks.data.transforms", "evaluation")  # fmt: skip
 """What the report is made with: records and recipes; it needs no data set and no network."""
 

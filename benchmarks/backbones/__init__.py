@@ -1,26 +1,56 @@
-"""Networks that map images to embeddings; every method of a comparison starts from the same one."""
+"""Networks that map images to embeddings; every method of a comparison starts from the same one.
 
-from benchmarks.backbones.backbone import Backbone
-from benchmarks.backbones.googlenet import googlenet_caffe, googlenet_torchvision
-from benchmarks.backbones.resnet import ResNet, resnet10_16, resnet18, resnet18_topleft7
-from benchmarks.backbones.resnet_imagenet import resnet18_imagenet
-from benchmarks.backbones.weights import GOOGLENET_CAFFE, GOOGLENET_TORCHVISION
+A subclass of `Backbone` with a `name` is found here: the suite's own, those of installed packages
+(entry point `instbench.backbones`) and those of plug-in files; `timm:NAME` is one of timm's.
+"""
 
-_ALL = (
-    Backbone("resnet18", resnet18),
-    Backbone("resnet18-topleft7", resnet18_topleft7),
-    Backbone("resnet10-16", resnet10_16),
-    Backbone("resnet18-imagenet", resnet18_imagenet),
-    Backbone("googlenet", googlenet_caffe, GOOGLENET_CAFFE),
-    Backbone(
-        "googlenet-torchvision",
-        googlenet_torchvision,
-        GOOGLENET_TORCHVISION,
-        remark="another network with another start than the Caffe GoogLeNet of published figures",
-    ),
-)
+from benchmarks.backbones.base import BACKBONES, Backbone
+from benchmarks.common.errors import UsageProblem
+from methods.base.registry import in_one_line
 
-BACKBONES: dict[str, Backbone] = {backbone.name: backbone for backbone in _ALL}
-"""Backbone by name; calling one with the embedding size gives its network."""
+__all__ = ["Backbone", "failures", "find", "get", "names"]
 
-__all__ = ["BACKBONES", "Backbone", "ResNet"]
+TIMM = "timm:"
+"""What the names of timm's networks begin with."""
+
+
+def names() -> list[str]:
+    """Return the names of all backbones, sorted; those of timm are not among them."""
+    return BACKBONES.names()
+
+
+def failures() -> dict[str, str]:
+    """Return installed packages of backbones that failed to import, each with the reason."""
+    return BACKBONES.failures()
+
+
+def get(name: str) -> Backbone:
+    """Return the backbone of this name; calling it with an embedding size gives its network.
+
+    Raises:
+        UsageProblem: there is none, and the message holds near matches; it needs a package that is
+            not installed; or a plug-in's cannot be made.
+    """
+    if name.startswith(TIMM):
+        from benchmarks.backbones.timm_networks import TimmBackbone
+
+        return TimmBackbone(name.removeprefix(TIMM))
+    try:
+        kind = BACKBONES.get(name)
+    except ValueError as error:
+        raise UsageProblem(str(error)) from error
+    try:
+        return kind()
+    except Exception as error:  # a plug-in's constructor, or an abstract method that it lacks
+        raise UsageProblem(
+            f"backbone {name} ({kind.origin}): expected to be made without arguments, found "
+            f"{in_one_line(error)}; mend the plug-in"
+        ) from error
+
+
+def find(name: str) -> Backbone | None:
+    """Return the backbone of this name, or None if it is not known here.
+
+    Records name backbones of plug-ins and packages that need not be here.
+    """
+    return get(name) if name in names() else None

@@ -11,7 +11,7 @@ from benchmarks.common.errors import UsageProblem
 
 POOLED_WIDTH = 1024
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue, in 0..1; what images are taken to be normalised with until told."""
+"""Of red, green and blue, in 0..1; what images are taken to be normalised with by default."""
 CAFFE_MEAN = (122.7717, 115.9465, 102.9801)
 """Red, green and blue that metriclearningbench and InvaSpread subtract from pixels in 0..255."""
 
@@ -154,7 +154,7 @@ class PixelScale(nn.Module):
     The result is factor * p + offset, p the red, green and blue in 0..1.
 
     Args:
-        factor: of all channels.
+        factor: of all channels, or of red, green and blue.
         offset: of red, green and blue.
         bgr: whether blue comes first in the result.
     """
@@ -162,21 +162,22 @@ class PixelScale(nn.Module):
     multiplier: Tensor
     summand: Tensor
 
-    def __init__(self, factor: float, offset: Sequence[float], bgr: bool) -> None:
+    def __init__(self, factor: float | Sequence[float], offset: Sequence[float], bgr: bool) -> None:
         super().__init__()
-        self.factor, self.offset, self.bgr = factor, tuple(offset), bgr
+        factors = (factor,) * 3 if isinstance(factor, float) else tuple(factor)
+        self.factor, self.offset, self.bgr = factors, tuple(offset), bgr
         self.register_buffer("multiplier", torch.empty(3, 1, 1))
         self.register_buffer("summand", torch.empty(3, 1, 1))
         self.set_normalisation(IMAGENET_MEAN, IMAGENET_STD)
 
     def set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """State what the images are normalised with: (p - mean) / std of red, green and blue."""
-        deviation, centre, offset = (
+        deviation, centre, offset, factor = (
             torch.tensor(values, dtype=torch.float64).view(3, 1, 1)
-            for values in (std, mean, self.offset)
+            for values in (std, mean, self.offset, self.factor)
         )
-        self.multiplier.copy_(self.factor * deviation)
-        self.summand.copy_(self.factor * centre + offset)
+        self.multiplier.copy_(factor * deviation)
+        self.summand.copy_(factor * centre + offset)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (b, 3, h, w) normalised RGB images to (b, 3, h, w) values."""
@@ -195,7 +196,7 @@ class GoogLeNet(nn.Module):
 
     def __init__(self, trunk: nn.Module, pixels: PixelScale, embedding_size: int) -> None:
         super().__init__()
-        self.embedding_size = embedding_size
+        self.feature_size, self.embedding_size = POOLED_WIDTH, embedding_size
         self.pixels, self.trunk = pixels, trunk
         self.head = nn.Linear(POOLED_WIDTH, embedding_size)
 
@@ -217,7 +218,8 @@ class GoogLeNet(nn.Module):
 def googlenet_caffe(embedding_size: int = 128) -> GoogLeNet:
     """Caffe's GoogLeNet, with random weights: BGR pixels, LRN, 6.0 million parameters.
 
-    The network of InvaSpread's Tables 3 to 5 (fidelity sheet, 1.6); sides of 223 to 254 pixels.
+    The network of InvaSpread's Tables 3 to 5 (docs/fidelity.md, "Classes not seen in training");
+    sides of 223 to 254 pixels.
     """
     return GoogLeNet(
         CaffeTrunk(), PixelScale(255.0, [-m for m in CAFFE_MEAN], bgr=True), embedding_size

@@ -34,8 +34,8 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """3 x 3 stem without max-pooling, four stages, average pooling, a linear embedding.
 
-    Source: lemniscate.pytorch's and InvaSpread's CIFAR network (fidelity sheet, 1.2): stages of
-    stride 1, 2, 2, 2; PyTorch's default initialisation; a bias on the embedding layer.
+    Source: lemniscate.pytorch's and InvaSpread's CIFAR network (docs/fidelity.md, "Network"):
+    stages of stride 1, 2, 2, 2; PyTorch's default initialisation; a bias on the embedding layer.
 
     Args:
         blocks: number of basic blocks of each stage.
@@ -60,6 +60,7 @@ class ResNet(nn.Module):
                 stages.append(BasicBlock(inputs, outputs, stride))
                 inputs = outputs
         self.stages = nn.Sequential(*stages)
+        self.feature_size = inputs
         self.head = nn.Linear(inputs, embedding_size)
 
     def features(self, images: Tensor) -> Tensor:
@@ -98,8 +99,8 @@ def resnet18(embedding_size: int = 128) -> ResNet:
 def resnet18_topleft7(embedding_size: int = 128) -> ResNet:
     """ResNet-18 with the pooling of the authors' STL-10 code.
 
-    Of the 12 x 12 maps of a 96 x 96 image it pools the 7 x 7 positions at the top left (fidelity
-    sheet, 1.2); the other 95 positions are never used.
+    Of the 12 x 12 maps of a 96 x 96 image it pools the 7 x 7 positions at the top left
+    (docs/fidelity.md, "Network"); the other 95 positions are never used.
     """
     return ResNet((2, 2, 2, 2), 64, embedding_size, window=7)
 

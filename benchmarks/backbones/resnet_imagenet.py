@@ -13,8 +13,8 @@ class ImageNetResNet(ResNet):
     """7 x 7 stem of stride 2, max-pooling, four stages, average pooling, a linear embedding.
 
     Source: He et al. (CVPR 2016), Table 1. InvaSpread's Table 6 trains the 18-layer form from
-    random weights (fidelity sheet, 1.6). The whole last maps are pooled, 7 x 7 of a 224 x 224
-    image and 8 x 8 of a 227 x 227 one, so that any image will do.
+    random weights (docs/fidelity.md, "Classes not seen in training"). The whole last maps are
+    pooled, 7 x 7 of a 224 x 224 image and 8 x 8 of a 227 x 227 one, so that any image will do.
 
     Args:
         blocks: number of basic blocks of each stage.

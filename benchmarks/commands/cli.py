@@ -99,11 +99,13 @@ def run(context: click.Context, /, **options: Any) -> None:
     with starting():
         from benchmarks.commands import file_options
         from benchmarks.commands.run import Request, run_request
+        from benchmarks.runs.plugins import load_plugins
         from benchmarks.training import recipe
 
     recipe_file = None
     name = options.pop("recipe")
     if name is not None:
+        load_plugins(options["plugin"])  # the recipe may name a backbone that they bring
         recipe_file = recipe.read(name)
         options |= file_options.read(recipe_file.options, context)
     options["tables"] = list(dict.fromkeys(n for several in options["tables"] for n in several))

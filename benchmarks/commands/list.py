@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.commands.run import load_plugins
 from benchmarks.common.errors import MethodProblem, one_line
 from benchmarks.data import datasets as all_datasets
 from benchmarks.runs import paper_tables as all_tables
 from benchmarks.runs import store
 from benchmarks.runs.lock import is_locked
+from benchmarks.runs.plugins import load_plugins
 from benchmarks.training import recipe as all_recipes
 from benchmarks.training.recipe.overrides import declared, defaults
 from methods import get, names

@@ -17,6 +17,7 @@ from benchmarks.runs.executors.base import Outcome
 from benchmarks.runs.executors.local import execute_all
 from benchmarks.runs.images import NamedDataset
 from benchmarks.runs.plan import ALL, choose, make_plan
+from benchmarks.runs.plugins import load_plugins
 from benchmarks.runs.spec import RunSpec
 from benchmarks.training import recipe as recipes
 from benchmarks.training.loggers.console import make_progress
@@ -140,27 +141,6 @@ def _notes(
     if not methods or ALL in methods:
         for name, reason in registry.failures().items():
             yield f"left out: installed plug-in {name}: {reason}"
-
-
-def load_plugins(files: Sequence[Path]) -> dict[str, str]:
-    """Import plug-in files so that their methods are known by name.
-
-    Returns:
-        The files that failed to import or of which methods were refused, each with the reason.
-
-    Raises:
-        UsageProblem: if a file is missing or holds no method.
-    """
-    failed = {}
-    for file in files:
-        try:
-            registry.load_file(file)
-        except registry.PluginError as error:
-            reason = str(error).removeprefix(f"plug-in {file.resolve()}")
-            failed[f"plug-in {file}"] = reason.lstrip(": ")
-        except ValueError as error:
-            raise UsageProblem(str(error)) from error
-    return failed
 
 
 def _known(methods: Sequence[str], failed: dict[str, str]) -> Sequence[str]:

@@ -2,7 +2,8 @@
 
 import reprlib
 from collections.abc import Iterable
-from difflib import get_close_matches
+
+from evaluation.near_matches import did_you_mean
 
 LONGEST_VALUE = 120
 """Characters of a value that a message shows."""
@@ -10,8 +11,6 @@ LONGEST_FOREIGN = 160
 """Characters that a message quotes of another library's error."""
 MAX_LISTED = 5
 """Names of a kind that a message lists."""
-_LONGEST_NAME = 100
-"""Characters of a name that near matches are looked for with; the time grows with its square."""
 
 
 class BenchError(Exception):
@@ -52,8 +51,7 @@ class OutOfTime(BenchError):
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageProblem:
     """Build the error for a name that does not exist, with near matches and all known names."""
     known = sorted(known)
-    near = get_close_matches(str(name)[:_LONGEST_NAME], known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    hint = did_you_mean(name, known)
     return UsageProblem(f"Unknown {kind} {shown(name)}.{hint} Known: {', '.join(known) or 'none'}.")
 
 

@@ -2,8 +2,9 @@
 
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.common.memory import FREE_MEMORY_SHARE
-from benchmarks.data.datasets.base import Split
+from benchmarks.data.datasets.base import RECALLS, Split
 from benchmarks.data.transforms.augment import prepare
 
 READ_AHEAD = 2
@@ -53,6 +54,11 @@ class ImageStore:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def side(self) -> int:
+        """Smaller side of an image, in pixels."""
+        return min(self.images.shape[2:])
+
     def gather(self, index: Tensor) -> Tensor:
         """Return the (b, 3, h, w) uint8 images at (b,) `index`, on the training device."""
         if self.on_device:  # devices are not compared: "cuda" is not equal to "cuda:0" in torch
@@ -87,12 +93,25 @@ class ImageStore:
         for images in self.stream(torch.split(torch.arange(len(self)), size)):
             yield prepare(images, self.mean, self.std, crop_size)
 
-    def embed(
-        self, embed: Callable[[Tensor], Tensor], batch_size: int, crop_size: int | None = None
-    ) -> Tensor:
-        """Apply `embed` to every image; returns (n, d) fp32 on the training device."""
-        parts = [embed(images).float() for images in self.batches(batch_size, crop_size)]
-        return torch.cat(parts)
+
+@dataclass(frozen=True)
+class Stores:
+    """The images of a run.
+
+    Attributes:
+        train: what is learned from.
+        bank: what the kNN classifier compares with: the same store as `train`, or a labelled one.
+        test: what is classified; None if there is nothing to evaluate on.
+        unseen: whether the test classes are others than the bank's, which cannot vote on them then;
+            test images are retrieved from among themselves instead.
+        recalls: how many neighbours count for recall then.
+    """
+
+    train: ImageStore
+    bank: ImageStore
+    test: ImageStore | None
+    unseen: bool = False
+    recalls: tuple[int, ...] = RECALLS
 
 
 def _mapped(images: NDArray[np.uint8]) -> Tensor:

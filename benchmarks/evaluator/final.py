@@ -1,4 +1,4 @@
-"""What is measured once, after the last epoch, beside the kNN accuracy of every evaluation."""
+"""What is measured once, after the last epoch, of every representation that a method offers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,193 +6,269 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from benchmarks.data.attributes import attributes
 from benchmarks.data.datasets.base import ImageData, Split
+from benchmarks.evaluator.embed import Embedded, Rows
 from benchmarks.evaluator.gallery import gallery
-from benchmarks.evaluator.per_epoch import Embedded, Evaluator
-from benchmarks.training.recipe import Recipe
+from benchmarks.evaluator.per_epoch import Evaluator
+from benchmarks.evaluator.settings import EvaluationSettings
 from evaluation.metrics import separation as similarities
-from evaluation.metrics.clustering import CLUSTERING_METRICS, clustering_figures
+from evaluation.metrics.clustering import (
+    CLUSTERING_METRICS,
+    clustering_accuracy,
+    clustering_metrics,
+)
 from evaluation.metrics.knn import knn_predict
 from evaluation.metrics.linear_probe import FOLDS, cross_validated_c, linear_accuracy
-from evaluation.metrics.representation import label_free_figures
-from evaluation.metrics.retrieval import lone_images, retrieval_figures
+from evaluation.metrics.representation import representation_metrics
+from evaluation.metrics.retrieval import lone_images, retrieval_metrics
 from evaluation.undefined import Metrics
+from evaluation.validation import percent
 
 VIEWED_IMAGES = 2000
-"""Test images of which two views are compared for the figures that need no labels."""
+"""Test images of which two views are compared for the metrics that need no labels."""
 RESTARTS, MANY_CLUSTERS = 10, 1000
 """Of k-means; above so many clusters a single run, which takes as long as ten of fewer."""
-KNN_PROTOCOLS = {"knn": "", "memory_knn": "-memory-bank", "pooled_knn": "-pooled-features"}
-"""What the name of the kNN protocol ends with, by metric."""
+MEMORY, FEATURES, PREDICTIONS = "memory", "features", "predictions"
+"""Names of what is evaluated beside the representations: a memory bank, predicted classes."""
 ONE_TEST_CLASS = "all test images are of one class: there is nothing to tell apart"
 ONE_BANK_CLASS = "all images of the bank are of one class: there is nothing to tell apart"
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """All that is known about the last epoch's embeddings.
+class FinalEvaluation:
+    """All that is known about the last epoch's representations.
 
     Attributes:
-        figures: by name; percent unless the evaluation says otherwise.
-        protocols: of the figures that have one.
-        predictions: see `records.PREDICTIONS`; None without labelled test images.
-        similarities: see `records.SIMILARITIES`; None likewise.
-        gallery: arrays of `records.GALLERY`; empty likewise.
-        undefined: why a metric that this data set asks for has no value, by its name.
-        caveats: what a reader of a metric's value must know, by its name.
+        representation: name of the headline representation.
+        metrics: values by `metric@representation`.
+        protocols: by the same names; each ends with `@representation`.
+        undefined: why a metric that this data set asks for has no value, by the same names.
+        caveats: what a reader of a metric's value must know, by the same names.
+        predictions: a row per test image, of the headline's kNN; None without labelled images.
+        similarities: histograms of the headline's cosines; None likewise.
+        gallery: arrays of queries and neighbours; empty likewise.
     """
 
-    figures: Mapping[str, float] = field(default_factory=dict)
-    protocols: Mapping[str, str] = field(default_factory=dict)
+    representation: str
+    metrics: Mapping[str, float]
+    protocols: Mapping[str, str]
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    caveats: Mapping[str, str] = field(default_factory=dict)
     predictions: pd.DataFrame | None = None
     similarities: pd.DataFrame | None = None
     gallery: Mapping[str, np.ndarray] = field(default_factory=dict)
-    undefined: Mapping[str, str] = field(default_factory=dict)
-    caveats: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class _Found:
-    """What was measured so far, with the protocols by which it was."""
+    """What was measured so far, by `metric@representation`, with the protocols by which it was."""
 
     metrics: Metrics = field(default_factory=Metrics)
     protocols: dict[str, str] = field(default_factory=dict)
 
-    def add(self, metrics: Metrics, protocol: str = "", prefix: str = "") -> None:
-        """Add metrics; the protocol is that of each one that has a value."""
-        self.metrics.add(metrics, prefix)
+    def add(self, metrics: Metrics, representation: str, protocol: str = "") -> None:
+        """Add metrics of a representation; the protocol is that of each one that has a value."""
+        at = f"@{representation}"
+        self.metrics.update({name + at: value for name, value in metrics.items()})
+        self.metrics.undefined |= {n + at: reason for n, reason in metrics.undefined.items()}
+        self.metrics.caveats |= {n + at: caveat for n, caveat in metrics.caveats.items()}
         if protocol:
-            self.protocols |= {prefix + name: protocol for name in metrics}
+            self.protocols |= {name + at: protocol + at for name in metrics}
 
-    def judgement(
-        self,
-        predictions: pd.DataFrame | None = None,
-        similarities: pd.DataFrame | None = None,
-        gallery: Mapping[str, np.ndarray] | None = None,
-    ) -> Judgement:
-        """Return all of it with the run's tables."""
+    def evaluation(self, representation: str, **tables: Any) -> FinalEvaluation:
+        """Return all of it, with the run's tables."""
         known = self.metrics
-        return Judgement(
-            figures=dict(known),
-            protocols=self.protocols,
-            predictions=predictions,
-            similarities=similarities,
-            gallery=gallery or {},
-            undefined=known.undefined,
-            caveats=known.caveats,
+        return FinalEvaluation(
+            representation, dict(known), self.protocols, known.undefined, known.caveats, **tables
         )
 
 
-def judge(evaluator: Evaluator, embedded: Embedded, data: ImageData) -> Judgement:
-    """Return what the embeddings are good for; figures that need labels only where there are."""
-    found = _Found()
-    views = label_free_figures(*evaluator.embed_two_views(VIEWED_IMAGES))
-    found.add(views, f"two-views-default-augmentation-{VIEWED_IMAGES}")
+def evaluate_final(evaluator: Evaluator, embedded: Embedded, data: ImageData) -> FinalEvaluation:
+    """Measure the representations of the last epoch; with labels only where there are any."""
+    found, headline = _Found(), embedded.headline
+    first, second = evaluator.embedder.embed_two_views(VIEWED_IMAGES)
+    for name in first:
+        views = representation_metrics(first[name], second[name])
+        found.add(views, name, f"two-views-default-augmentation-{VIEWED_IMAGES}")
     bank, test = data.labelled_bank, data.test
     if embedded.test is None or test is None or bank.labels is None or test.labels is None:
-        return found.judgement()
-    if not data.unseen:
-        _state_knn(found, bank.labels, evaluator.recipe)
+        return found.evaluation(headline)
     if len(np.unique(test.labels)) < 2:
-        missing = [*(f"recall_at_{k}" for k in data.recalls), "map_at_r", *CLUSTERING_METRICS]
-        missing += ["similarity_overlap", "similarity_auc"] + ["linear"] * (not data.unseen)
-        found.metrics.leave_out(missing, ONE_TEST_CLASS)
-        return found.judgement()
-    queries = embedded.test
-    _retrieve_and_cluster(found, queries, test.labels, data.recalls)
-    near, drawn = _similarities(queries, test, data)
-    found.add(near, "5-nearest-test-against-test")
-    if data.unseen:  # the bank's classes are others: neither kNN nor a linear classifier
-        if embedded.test_pooled is not None:
-            _retrieve_and_cluster(found, embedded.test_pooled, test.labels, data.recalls, "pooled_")
-        return found.judgement(similarities=drawn)
-    found.add(*_classified(embedded, bank.labels, test.labels, evaluator.recipe))
-    found.protocols.pop("linear_c", None)
-    pooled = evaluator.pooled_knn(embedded)
-    if pooled is not None:
-        found.metrics["pooled_knn"] = pooled
-    return found.judgement(
-        _predictions(embedded.bank, bank.labels, queries, test.labels, evaluator.recipe),
-        drawn,
-        gallery(embedded.bank, bank, queries, test, data),
+        _leave_out(found, evaluator, embedded, data)
+        return found.evaluation(headline)
+    for name, queries in embedded.test.items():
+        _retrieve_and_cluster(found, name, queries, test.labels, data.recalls)
+    near, histograms = _similarities(embedded.test[headline], test, data)
+    found.add(near, headline, "5-nearest-test-against-test")
+    if data.unseen:  # the bank's classes are others: neither kNN nor a linear probe
+        return found.evaluation(headline, similarities=histograms)
+    predicted = _vote(found, evaluator, embedded, bank.labels, test.labels)
+    _probe(found, embedded, bank.labels, test.labels, evaluator.settings)
+    _assign(found, evaluator, bank.labels, test.labels)
+    return found.evaluation(
+        headline,
+        predictions=predicted,
+        similarities=histograms,
+        gallery=gallery(embedded.bank[headline], bank, embedded.test[headline], test, data),
     )
 
 
-def _state_knn(found: _Found, bank_labels: np.ndarray, recipe: Recipe) -> None:
-    """State that kNN accuracy is undefined, or was measured with another k than the recipe's."""
-    images = len(bank_labels)
-    if len(np.unique(bank_labels)) < 2:
-        found.metrics.leave_out(("knn",), ONE_BANK_CLASS)
-    elif images < recipe.knn_k:
-        protocol = f"knn-{images}-{recipe.knn_temperature:g}"
-        found.protocols |= {name: protocol + suffix for name, suffix in KNN_PROTOCOLS.items()}
-        found.metrics.warn(
-            KNN_PROTOCOLS,
-            f"{images} neighbours vote instead of {recipe.knn_k}: the bank has no more images",
-        )
+def _leave_out(found: _Found, evaluator: Evaluator, embedded: Embedded, data: ImageData) -> None:
+    """Add why test images of one class leave the metrics that need labels undefined."""
+
+    def leave_out(names: Sequence[str], representation: str) -> None:
+        metrics = Metrics()
+        metrics.leave_out(names, ONE_TEST_CLASS)
+        found.add(metrics, representation)
+
+    for name in embedded.bank:
+        recalls = [f"recall_at_{k}" for k in data.recalls]
+        leave_out([*recalls, "map_at_r", *CLUSTERING_METRICS], name)
+    leave_out(["similarity_overlap", "similarity_auc"], embedded.headline)
+    if not data.unseen:
+        for name in (*embedded.bank, *evaluator.memory()):
+            leave_out(["knn"], name)
+        leave_out(["linear"], _probed(embedded, evaluator.settings))
+
+
+def _vote(
+    found: _Found,
+    evaluator: Evaluator,
+    embedded: Embedded,
+    bank_labels: np.ndarray,
+    labels: np.ndarray,
+) -> pd.DataFrame | None:
+    """Add the kNN accuracy of each representation and of the memory bank.
+
+    Returns:
+        The classes that the headline's neighbours vote for: `label` and `knn`.
+    """
+    settings, images = evaluator.settings, len(bank_labels)
+    k = min(settings.knn_k, images)
+    banks = {**embedded.bank, **evaluator.memory()}
+    table = None
+    for name, rows in banks.items():
+        accuracy = Metrics()
+        queries = _rows_of(embedded.test, name, embedded.headline)
+        predicted = knn_predict(rows, bank_labels, queries, k, settings.knn_temperature)
+        if name == embedded.headline:
+            table = pd.DataFrame({"label": labels, "knn": predicted}).astype(np.int32)
+        if (bank_labels == bank_labels[0]).all():
+            accuracy.leave_out(("knn",), ONE_BANK_CLASS)
+        else:
+            accuracy["knn"] = percent(predicted == labels)
+        if images < settings.knn_k:
+            accuracy.warn(
+                accuracy,
+                f"{images} neighbours vote instead of {settings.knn_k}: the bank has no more "
+                "images",
+            )
+        found.add(accuracy, name, f"knn-{k}-{settings.knn_temperature:g}")
+    return table
+
+
+def _rows_of(rows: Rows | None, name: str, headline: str) -> np.ndarray:
+    """Return the test images' rows that are compared with a bank: a memory holds headline rows."""
+    assert rows is not None
+    return rows[headline if name == MEMORY else name]
 
 
 def _retrieve_and_cluster(
-    found: _Found,
-    embeddings: np.ndarray,
-    labels: np.ndarray,
-    recalls: Sequence[int],
-    prefix: str = "",
+    found: _Found, name: str, rows: np.ndarray, labels: np.ndarray, recalls: Sequence[int]
 ) -> None:
     """Add how well test images find and form their classes."""
     restarts = RESTARTS if len(np.unique(labels)) <= MANY_CLUSTERS else 1
     lone = lone_images(labels)
     left_out = f"-{lone}-lone-queries-left-out" if lone else ""
-    retrieved = retrieval_figures(embeddings, labels, recalls)
-    found.add(retrieved, f"test-against-test-self-excluded{left_out}", prefix)
-    clustered = clustering_figures(embeddings, labels, restarts)
-    found.add(clustered, f"kmeans-{restarts}-restarts-on-test", prefix)
+    retrieved = retrieval_metrics(rows, labels, recalls)
+    found.add(retrieved, name, f"test-against-test-self-excluded{left_out}")
+    clustered = clustering_metrics(rows, labels, restarts)
+    found.add(clustered, name, f"kmeans-{restarts}-restarts-on-test")
 
 
-def _classified(
-    embedded: Embedded, bank_labels: np.ndarray, labels: np.ndarray, recipe: Recipe
-) -> tuple[Metrics, str]:
-    """Return what a linear classifier of the bank makes of the test images, and its protocol."""
-    bank, test, features = embedded.bank, embedded.test, "embedding"
-    if recipe.linear_features == "pooled" and embedded.bank_pooled is not None:
-        bank, test, features = embedded.bank_pooled, embedded.test_pooled, "pooled"
-    images, found = np.unique(bank_labels, return_counts=True)[1], Metrics()
-    if test is None:
-        return found, ""
+def _probe(
+    found: _Found,
+    embedded: Embedded,
+    bank_labels: np.ndarray,
+    labels: np.ndarray,
+    settings: EvaluationSettings,
+) -> None:
+    """Add the accuracy of a linear SVM fitted on the bank, of one representation."""
+    name = _probed(embedded, settings)
+    images, probe = np.unique(bank_labels, return_counts=True)[1], Metrics()
     if len(images) < 2:
-        found.leave_out(("linear",), ONE_BANK_CLASS)
-        return found, ""
-    if recipe.linear_c != "cross-validated":
-        c, chosen = recipe.linear_c, f"c{recipe.linear_c:g}"
-    elif images.min() < 2:  # an image alone in its class cannot be both fitted and judged
-        c, chosen = 1.0, "c1"
-        found.warn(("linear",), "C is 1, not cross-validated: a class of the bank has one image")
-    else:
-        c, chosen = cross_validated_c(bank, bank_labels), "cross-validated"
-        found["linear_c"] = c
-        if images.min() < FOLDS:
-            found.warn(
-                ("linear",),
-                f"C is cross-validated in {images.min()} folds instead of {FOLDS}: a class of the "
-                "bank has no more images",
-            )
-    if recipe.linear_features == "pooled" and features != "pooled":
-        found.warn(("linear",), "of the embedding: the encoder has no pooled features")
-    found["linear"] = linear_accuracy(bank, bank_labels, test, labels, c)
-    return found, f"linear-svm-{chosen}-{features}"
+        probe.leave_out(("linear",), ONE_BANK_CLASS)
+        found.add(probe, name)
+        return
+    bank, queries = embedded.bank[name], _rows_of(embedded.test, name, name)
+    c, chosen = _chosen_c(probe, bank, bank_labels, int(images.min()), settings)
+    if settings.linear_features == "pooled" and name != FEATURES:
+        probe.warn(("linear",), f"of {name}: the method offers no pooled features")
+    probe["linear"] = linear_accuracy(bank, bank_labels, queries, labels, c)
+    found.add(probe, name, f"linear-svm-{chosen}")
+    if settings.linear_c == "cross-validated" and chosen == settings.linear_c:
+        found.add(Metrics({"linear_c": c}), name)
 
 
-def _predictions(
+def _probed(embedded: Embedded, settings: EvaluationSettings) -> str:
+    """Return the representation that the linear SVM classifies."""
+    if settings.linear_features == "pooled" and FEATURES in embedded.bank:
+        return FEATURES
+    return embedded.headline
+
+
+def _chosen_c(
+    probe: Metrics,
     bank: np.ndarray,
     bank_labels: np.ndarray,
-    queries: np.ndarray,
-    labels: np.ndarray,
-    recipe: Recipe,
-) -> pd.DataFrame:
-    predicted = knn_predict(bank, bank_labels, queries, recipe.knn_k, recipe.knn_temperature)
-    return pd.DataFrame({"label": labels, "knn": predicted}).astype(np.int32)
+    smallest: int,
+    settings: EvaluationSettings,
+) -> tuple[float, str]:
+    """Return C of the linear SVM and how the protocol names it.
+
+    Args:
+        probe: takes caveats.
+        bank: (n, d).
+        bank_labels: (n,).
+        smallest: images of the smallest class.
+        settings: state C, or that it is cross-validated.
+    """
+    if settings.linear_c != "cross-validated":
+        return settings.linear_c, f"c{settings.linear_c:g}"
+    if smallest < 2:  # an image alone in its class cannot be both fitted and predicted
+        probe.warn(("linear",), "C is 1, not cross-validated: a class of the bank has one image")
+        return 1.0, "c1"
+    if smallest < FOLDS:
+        probe.warn(
+            ("linear",),
+            f"C is cross-validated in {smallest} folds instead of {FOLDS}: a class of the bank "
+            "has no more images",
+        )
+    return cross_validated_c(bank, bank_labels), "cross-validated"
+
+
+def _assign(
+    found: _Found, evaluator: Evaluator, bank_labels: np.ndarray, labels: np.ndarray
+) -> None:
+    """Add the clustering accuracy of predicted classes, for images of the bank and of the test.
+
+    Clusters and classes are matched on the very images that are scored (Hungarian method). "best"
+    chooses a head by the labels it is scored on, as papers do; "mean" chooses none.
+    """
+    for part, store, truth in (
+        ("test", evaluator.images.test, labels),
+        ("train", evaluator.images.bank, bank_labels),
+    ):
+        heads: Tensor | None = None if store is None else evaluator.embedder.predict(store)
+        if heads is None:
+            return
+        scores = [clustering_accuracy(truth, head.numpy()) for head in heads]  # a value a head
+        for name, value in (("mean", float(np.mean(scores))), ("best", max(scores))):
+            metric = Metrics({f"assignment_{part}_{name}": value})
+            found.add(metric, PREDICTIONS, f"hungarian-on-{part}-{name}-of-{len(scores)}-heads")
 
 
 def _similarities(

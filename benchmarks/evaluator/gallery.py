@@ -1,13 +1,8 @@
-"""Pictures of a few queries beside their nearest neighbours, after one epoch or after several."""
-
-from collections.abc import Callable
-from pathlib import Path
+"""Images of a few queries beside their nearest neighbours, after one epoch or after several."""
 
 import numpy as np
 
 from benchmarks.data.datasets.base import ImageData, Split
-from benchmarks.runs import store
-from benchmarks.training.recipe import Recipe
 from evaluation.backends.neighbours import drop_self, search
 
 QUERIES, NEIGHBOURS = 6, 6
@@ -36,38 +31,30 @@ def gallery(
     return _pictures(chosen, found, cosines, bank, test, data)
 
 
-def gallery_keeper(
-    folder: Path, data: ImageData, recipe: Recipe, epochs: int
-) -> Callable[[int, np.ndarray], None] | None:
-    """Return what adds to a run's gallery after an evaluation, for data of unseen classes.
+def epoch_gallery(embeddings: np.ndarray, test: Split, data: ImageData) -> Arrays:
+    """Return a query of each of the first classes with its nearest other test images.
 
-    It takes the epoch and the test images' embeddings, whose neighbours are other test images. It
-    keeps the first and the last evaluation and the first after each of `KEPT_AT` of the epochs.
+    Args:
+        embeddings: (q, d), unit rows of the test images.
+        test: the images that queries and neighbours are chosen from.
+        data: what they are of.
     """
-    test = data.test
-    if not data.unseen or test is None:
-        return None
-
-    def keep(epoch: int, embeddings: np.ndarray) -> None:
-        if epoch not in _kept_epochs(epochs, recipe.evaluate_every):
-            return
-        chosen = _chosen(test)
-        found = search(embeddings, embeddings[chosen], min(EPOCH_NEIGHBOURS + 1, len(test)))
-        cosines, others = drop_self(*found, chosen)
-        fresh = _pictures(chosen, others, cosines, test, test, data)
-        fresh = {name: values[None] for name, values in fresh.items()} | {
-            "epochs": np.array([epoch])
-        }
-        earlier = store.read_arrays(folder, store.GALLERY)
-        if earlier is not None and earlier.keys() == fresh.keys():
-            before = earlier["epochs"] < epoch  # an interrupted epoch comes again
-            fresh = {name: np.concatenate([earlier[name][before], fresh[name]]) for name in fresh}
-        store.write_arrays(folder, store.GALLERY, fresh)
-
-    return keep
+    chosen = _chosen(test)
+    found = search(embeddings, embeddings[chosen], min(EPOCH_NEIGHBOURS + 1, len(test)))
+    cosines, others = drop_self(*found, chosen)
+    return _pictures(chosen, others, cosines, test, test, data)
 
 
-def _kept_epochs(epochs: int, every: int) -> set[int]:
+def kept_epochs(epochs: int, every: int) -> set[int]:
+    """Return the epochs, counted from 1, whose galleries are kept.
+
+    Args:
+        epochs: of the run.
+        every: epochs between two evaluations.
+
+    Returns:
+        The first and the last evaluation, and the first after each of `KEPT_AT` of the epochs.
+    """
     marks = [int(np.ceil(share * epochs / every)) * every for share in KEPT_AT]
     return {min(1, epochs), *(mark for mark in marks if mark <= epochs), epochs}
 

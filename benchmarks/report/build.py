@@ -1,19 +1,20 @@
-"""What the report says, before it is a page: sections of tables, figures and facts."""
+"""What the report says, before it is a page: parts of tables, plots and facts."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.report.data import paper_rows, recipe_facts
-from benchmarks.report.data.comparison import Comparison, Failure, compare, planned
-from benchmarks.report.document import Chapter, Picture, Table
+from benchmarks.report.data.compare import compare, planned
+from benchmarks.report.data.comparison import Comparison
+from benchmarks.report.document import Plot, Section, Table
 from benchmarks.report.sections import (
     accuracy,
     class_separation,
     embedding_map,
     gallery,
     label_free,
-    learning_curves,
+    learning_speed,
     ranks,
     retrieval,
     significance,
@@ -22,32 +23,40 @@ from benchmarks.report.sections.accuracy import not_run
 from benchmarks.report.text import notes, provenance
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import paper_tables as tables
+from benchmarks.runs.failures import Failure
 from benchmarks.runs.store import StoredRun
 
 TITLE = "Instance discrimination, compared"
 
-CHAPTERS: tuple[Callable[[Comparison, Commands], Chapter], ...] = (
-    accuracy.chapter,
-    learning_curves.chapter,
-    significance.chapter,
-    retrieval.chapter,
-    class_separation.chapter,
-    label_free.chapter,
-    embedding_map.chapter,
-    gallery.chapter,
+SECTIONS: tuple[Callable[[Comparison, Commands], Section], ...] = (
+    accuracy.section,
+    learning_speed.section,
+    significance.section,
+    retrieval.section,
+    class_separation.section,
+    label_free.section,
+    embedding_map.section,
+    gallery.section,
 )
-"""What is said about a comparison, in order; a chapter with nothing to show is left out."""
+"""What is said about a comparison, in order; a section with nothing to show is left out."""
+BY_REPRESENTATION = (
+    learning_speed.section,
+    significance.section,
+    class_separation.section,
+    label_free.section,
+)
+"""What is said once more by each further representation that is the headline of some method."""
 
 
 @dataclass(frozen=True)
-class Section:
+class Part:
     """All that the report says about one comparison, or about several."""
 
     comparison: Comparison | None
     """None for what concerns several."""
     anchor: str
     title: str
-    chapters: tuple[Chapter, ...]
+    sections: tuple[Section, ...]
     facts: tuple[tuple[str, str], ...] = ()
     warning: str = ""
     """In what runs that are shown together differ."""
@@ -55,12 +64,12 @@ class Section:
     @property
     def tables(self) -> list[Table]:
         """All tables."""
-        return [table for chapter in self.chapters for table in chapter.tables]
+        return [table for section in self.sections for table in section.tables]
 
     @property
-    def pictures(self) -> list[Picture]:
-        """All pictures."""
-        return [picture for chapter in self.chapters for picture in chapter.pictures]
+    def plots(self) -> list[Plot]:
+        """All plots."""
+        return [plot for section in self.sections for plot in section.plots]
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Content:
     """The whole report."""
 
     summary: tuple[str, ...]
-    sections: tuple[Section, ...]
+    parts: tuple[Part, ...]
     reading: tuple[str, ...] = field(default_factory=lambda: tuple(notes.reading()))
     problems: tuple[str, ...] = ()
     title: str = TITLE
@@ -76,12 +85,12 @@ class Content:
     @property
     def tables(self) -> list[Table]:
         """All tables."""
-        return [table for section in self.sections for table in section.tables]
+        return [table for part in self.parts for table in part.tables]
 
     @property
-    def pictures(self) -> list[Picture]:
-        """All pictures."""
-        return [picture for section in self.sections for picture in section.pictures]
+    def plots(self) -> list[Plot]:
+        """All plots."""
+        return [plot for part in self.parts for plot in part.plots]
 
 
 def build(
@@ -93,17 +102,17 @@ def build(
     """Return the report on these runs."""
     commands = Commands(results)
     comparisons = compare(runs, failures)
-    found = [_section(comparison, commands) for comparison in comparisons]
+    found = [_part(comparison, commands) for comparison in comparisons]
     unmade = [
-        _section(plan, commands)
+        _part(plan, commands)
         for plan in _reproductions()
         if all(c.paper_tables != plan.paper_tables for c in comparisons)
     ]
-    across = ranks.chapter(comparisons)
-    several = [Section(None, "across", "Across data sets", (across,))] if across else []
+    across = ranks.section(comparisons)
+    several = [Part(None, "across", "Across data sets", (across,))] if across else []
     return Content(
         summary=tuple(_summary(runs, failures, comparisons, results, commands)),
-        sections=(*found, *several, *unmade),
+        parts=(*found, *several, *unmade),
         problems=tuple(problems),
     )
 
@@ -166,14 +175,23 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _section(comparison: Comparison, commands: Commands) -> Section:
+def _part(comparison: Comparison, commands: Commands) -> Part:
     begun = comparison.dataset is not None
     title = f"{comparison.dataset_name}, recipe {comparison.label}"
-    return Section(
+    return Part(
         comparison=comparison,
         anchor=recipe_facts.slug(f"{comparison.dataset_name} {comparison.slug}"),
         title=title if begun else f"{title}: not run yet",
-        chapters=tuple(chapter for make in CHAPTERS if (chapter := make(comparison, commands))),
+        sections=tuple(_sections(comparison, commands)),
         facts=tuple(provenance.facts(comparison)) if begun else (),
         warning=provenance.differences(comparison),
     )
+
+
+def _sections(comparison: Comparison, commands: Commands) -> Iterator[Section]:
+    yield from (section for make in SECTIONS if (section := make(comparison, commands)))
+    for aside in comparison.asides:
+        for make in BY_REPRESENTATION:
+            section = make(aside, commands)
+            if section:
+                yield replace(section, title=f"{section.title}, by {aside.representation}")

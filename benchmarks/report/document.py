@@ -1,4 +1,4 @@
-"""Tables, pictures and chapters before they are HTML, Markdown, LaTeX or CSV."""
+"""Tables, plots and sections before they are HTML, Markdown, LaTeX or CSV."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -72,11 +72,11 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
-    caution: str = ""
+    caveat: str = ""
     """What a reader must know before the first figure."""
     notes: tuple[str, ...] = ()
     """Footnotes that cells refer to, lettered from a."""
-    remarks: tuple[str, ...] = ()
+    general_notes: tuple[str, ...] = ()
     """What concerns the table as a whole."""
 
     @property
@@ -97,7 +97,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Plot:
     """A drawing with its caption; drawn when it is asked for."""
 
     slug: str
@@ -113,19 +113,19 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """What is said about one question: pictures, then tables."""
+class Section:
+    """What is said about one question: plots, then tables."""
 
     title: str = ""
-    """Empty for a section's first chapter, which needs no heading."""
+    """Empty for a part's first section, which needs no heading."""
     tables: tuple[Table, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    plots: tuple[Plot, ...] = ()
     texts: tuple[str, ...] = ()
-    """Paragraphs before the pictures; words in `backticks` are code."""
+    """Paragraphs before the plots; words in `backticks` are code."""
 
     def __bool__(self) -> bool:
         """Return whether there is anything to show."""
-        return bool(self.tables or self.pictures)
+        return bool(self.tables or self.plots)
 
 
 @dataclass

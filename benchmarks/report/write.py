@@ -9,13 +9,13 @@ import pandas as pd
 from benchmarks.common.errors import unknown_name
 from benchmarks.common.files import atomic_path
 from benchmarks.report.build import Content, build
-from benchmarks.report.data.comparison import read_failures
+from benchmarks.report.data import learning
 from benchmarks.report.document import Table
 from benchmarks.report.render import html
 from benchmarks.report.render.latex import latex
 from benchmarks.report.render.markdown import markdown
-from benchmarks.report.sections import learning_speed
 from benchmarks.runs.code_changes import with_newest_code
+from benchmarks.runs.failures import read_failures
 from benchmarks.runs.store import read_all
 
 __all__ = ["FORMATS", "write_report"]
@@ -39,7 +39,7 @@ def write_report(
 
     Args:
         results: the folder that `bench run` wrote to; without runs the report says what is missing.
-        formats: some of FORMATS. "html" and "md" come with the pictures as SVG, "csv" with the
+        formats: some of FORMATS. "html" and "md" come with the plots as SVG, "csv" with the
             curves.
         warn: told about records that are left out because they are damaged; the page says so too.
 
@@ -100,17 +100,17 @@ def _files(content: Content, formats: Sequence[str]) -> dict[str, str]:
     if "md" in formats:
         files["report.md"] = markdown(content)
     if {"html", "md"} & set(formats):
-        files |= {f"{picture.slug}.svg": picture.svg for picture in content.pictures}
+        files |= {f"{plot.slug}.svg": plot.svg for plot in content.plots}
     if "tex" in formats:
         files |= {f"{table.slug}.tex": latex(table) for table in content.tables}
     if "csv" in formats:
         files |= {f"{table.slug}.csv": _csv(table) for table in content.tables}
-        for section in content.sections:
-            if section.comparison is None:
+        for part in content.parts:
+            if part.comparison is None:
                 continue
-            curves = learning_speed.curves(section.comparison)
+            curves = learning.curves(part.comparison)
             if len(curves):
-                files[f"curves-{section.anchor}.csv"] = curves.to_csv(index=False)
+                files[f"curves-{part.anchor}.csv"] = curves.to_csv(index=False)
     return files
 
 

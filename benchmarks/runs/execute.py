@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,19 +14,19 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.common.errors import BenchError, RunFailed, UsageProblem
 from benchmarks.common.memory_errors import out_of_memory
 from benchmarks.common.seeds import derive_seed
 from benchmarks.data.datasets.base import ImageData, Split
-from benchmarks.data.loader import ImageStore
-from benchmarks.evaluator.final import KNN_PROTOCOLS, Judgement, judge
-from benchmarks.evaluator.gallery import gallery_keeper
-from benchmarks.evaluator.per_epoch import Embedded, Stores
-from benchmarks.runs import paper_tables
+from benchmarks.data.loader import ImageStore, Stores
+from benchmarks.evaluator.embed import Embedded
+from benchmarks.evaluator.final import FinalEvaluation, evaluate_final
 from benchmarks.runs import store as records
-from benchmarks.runs.code_changes import code_facts, write_code
+from benchmarks.runs.code_changes import write_code
+from benchmarks.runs.gallery_log import GalleryLog
 from benchmarks.runs.provenance import describe, slice_of
+from benchmarks.runs.record_maker import make_record
 from benchmarks.runs.spec import RunSpec
 from benchmarks.training import checkpoint as checkpoints
 from benchmarks.training.loggers.console import Progress
@@ -35,7 +34,6 @@ from benchmarks.training.recipe.overrides import declared
 from benchmarks.training.recipe.reader import asdict_recipe
 from benchmarks.training.slices import Slice, SliceLog
 from benchmarks.training.trainer import Trainer
-from methods import Method
 from methods.base.registry import in_one_line
 
 TRACEBACK = "traceback.txt"
@@ -170,13 +168,13 @@ def _train_and_evaluate(run: RunSpec, context: RunContext, folder: Path) -> reco
         checkpoints.save(folder, run.key, trainer.method, trainer.optimizer, history, made)
         records.write_epochs(folder, history)
 
-    keep_gallery = gallery_keeper(folder, data, run.recipe, trainer.epochs)
+    keep_gallery = GalleryLog(folder, data, trainer.epochs, run.recipe.evaluate_every)
     embedded = trainer.fit(history, save_epoch, context.deadline, keep_gallery)
-    judgement = judge(trainer.evaluator, embedded, data)
+    judgement = evaluate_final(trainer.evaluator, embedded, data)
     records.write_epochs(folder, trainer.history)
     _write_arrays(folder, embedded, judgement, data)
     made = slices.until(trainer.history)
-    record = _make_record(run, trainer, judgement, environment, made, started)
+    record = make_record(run, trainer.history, judgement, environment, made, started)
     records.write_record(folder, record)
     return record
 
@@ -203,7 +201,7 @@ def build_trainer(run: RunSpec, context: RunContext, kind: type[Trainer] = Train
     torch.manual_seed(derive_seed(run.seed, "encoder"))
     normalisation = (data.mean, data.std)
     weights = run.weights.path if run.weights else None
-    encoder = BACKBONES[recipe.backbone](recipe.embedding_size, weights, normalisation)
+    encoder = backbones.get(recipe.backbone)(recipe.embedding_size, weights, normalisation)
     torch.manual_seed(derive_seed(run.seed, "method"))
     # Copies: what a constructor does to a list must not change what the record states.
     hyper_parameters = copy.deepcopy(dict(run.hyper_parameters))
@@ -245,10 +243,14 @@ def _stores(data: ImageData, device: torch.device) -> Stores:
     return Stores(train, bank, test, data.unseen, data.recalls)
 
 
-def _write_arrays(folder: Path, embedded: Embedded, judgement: Judgement, data: ImageData) -> None:
-    arrays = {"bank": embedded.bank, "bank_labels": data.labelled_bank.labels}
+def _write_arrays(
+    folder: Path, embedded: Embedded, judgement: FinalEvaluation, data: ImageData
+) -> None:
+    headline = embedded.headline
+    arrays = {"bank": embedded.bank[headline], "bank_labels": data.labelled_bank.labels}
     if data.test is not None:
-        arrays |= {"test": embedded.test, "test_labels": data.test.labels}
+        test = embedded.test[headline] if embedded.test is not None else None
+        arrays |= {"test": test, "test_labels": data.test.labels}
     arrays["classes"] = np.asarray(data.classes)
     records.write_embeddings(folder, **{k: v for k, v in arrays.items() if v is not None})
     if judgement.predictions is not None:
@@ -257,67 +259,6 @@ def _write_arrays(folder: Path, embedded: Embedded, judgement: Judgement, data: 
         records.write_frame(folder, records.SIMILARITIES, judgement.similarities)
     if judgement.gallery:
         records.write_arrays(folder, records.GALLERY, judgement.gallery)
-
-
-def _make_record(
-    run: RunSpec,
-    trainer: Trainer,
-    judgement: Judgement,
-    environment: records.Environment,
-    slices: Sequence[Slice],
-    started: datetime,
-) -> records.RunRecord:
-    history = trainer.history
-    last = history.iloc[-1]
-    columns = {"epoch", "loss", "lr", "knn", "images_per_second", "images_seen", "train_seconds",
-               "evaluate_seconds"}  # fmt: skip
-    headline = paper_tables.headline(run.data.unseen).figure
-    figures = {k: float(v) for k, v in last.items() if k not in columns and np.isfinite(v)}
-    figures |= {k: float(v) for k, v in judgement.figures.items() if np.isfinite(v)}
-    if np.isfinite(last["loss"]):
-        figures["loss"] = float(last["loss"])
-    best = None
-    if headline in history and history[headline].notna().any():
-        row = history.loc[history[headline].idxmax()]
-        best = records.Best(epoch=int(row["epoch"]), **{headline: float(row[headline])})
-    protocol = run.recipe.knn_protocol
-    return records.RunRecord(
-        key=run.key,
-        method=records.MethodFacts(
-            name=run.method.name,
-            paper=run.method.paper,
-            hyper_parameters=run.declared_hyper_parameters,
-            changed=declared(run.method, run.changed),
-            uses_labels=run.method.uses_labels,
-            **code_facts(run.method),
-        ),
-        dataset=records.DatasetFacts(**run.data.facts(), **run.data.reading()),
-        recipe=asdict_recipe(run.recipe),
-        recipe_changed=dict(run.recipe_changed),
-        seed=run.seed,
-        protocols={
-            **{name: protocol + suffix for name, suffix in KNN_PROTOCOLS.items()},
-            **judgement.protocols,
-        },
-        undefined=dict(judgement.undefined),
-        caveats={k: v for k, v in judgement.caveats.items() if k in {"knn", *figures}},
-        judged="embedding" if run.method.embed is Method.embed else "own",
-        final=records.Final(
-            epoch=int(last["epoch"]),
-            knn=float(last["knn"]) if np.isfinite(last["knn"]) else None,
-            figures=figures,
-        ),
-        best=best,
-        weights=run.weights.facts if run.weights else None,
-        images_seen=int(last["images_seen"]),
-        seconds=records.Seconds(
-            train=float(last["train_seconds"]), evaluate=float(last["evaluate_seconds"])
-        ),
-        environment=environment,
-        slices=tuple(slices),
-        started=started.isoformat(timespec="seconds"),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
 
 
 def _write_failure(run: RunSpec, folder: Path, message: str) -> None:

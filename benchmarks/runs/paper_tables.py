@@ -8,9 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.backbones import BACKBONES
 from benchmarks.common.errors import unknown_name
 from benchmarks.data.transforms.augment import Augmentation
+from benchmarks.evaluator.metric_names import KNN as KNN
+from benchmarks.evaluator.metric_names import LINEAR as LINEAR
+from benchmarks.evaluator.metric_names import NMI as NMI
+from benchmarks.evaluator.metric_names import RECALL_AT_1 as RECALL_AT_1
+from benchmarks.evaluator.metric_names import Metric as Metric
+from benchmarks.evaluator.metric_names import headline as headline
+from benchmarks.evaluator.metric_names import recall_at as recall_at
 
 TRANSFORMS = ("crop", "jitter", "grayscale", "flip")
 """What `Augmentation.without` can leave out: R, C, G and F of Table 7."""
@@ -24,46 +30,13 @@ def without(*transforms: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A quantity that a table states."""
-
-    published: str
-    """Its name in results/published/tables.csv."""
-    figure: str
-    """Where a record keeps it: "knn" is `final.knn`, any other name a key of `final.figures`."""
-    words: str = ""
-    """Its name inside a sentence, of what methods are compared by; empty for all else."""
-
-    @property
-    def suffix(self) -> str:
-        """What sets its columns apart from those of what methods are compared by."""
-        return "" if self.words else f"_{self.figure}"
-
-
-KNN = Metric("kNN", "knn", "kNN accuracy")
-LINEAR = Metric("Linear", "linear")
-RECALL_AT_1 = Metric("R@1", "recall_at_1", "R@1")
-NMI = Metric("NMI", "nmi")
-
-
-def recall_at(*ks: int) -> tuple[Metric, ...]:
-    """Return R@1 and R@K for further K."""
-    return RECALL_AT_1, *(Metric(f"R@{k}", f"recall_at_{k}") for k in ks)
-
-
-def headline(unseen: bool) -> Metric:
-    """Return what methods are compared by: where classes are `unseen`, none can vote on them."""
-    return RECALL_AT_1 if unseen else KNN
-
-
-@dataclass(frozen=True)
 class Row:
     """One row of a table: its name in the paper and the run that measures it."""
 
     published: str
     """Name in results/published/tables.csv."""
     method: str = ""
-    """Empty where the figure is only quoted."""
+    """Empty where the value is only quoted."""
     hyper_parameters: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Changes of the recipe's fields, such as {"augmentation.flip": 0.0}."""
@@ -92,8 +65,13 @@ class Table:
     """The row that the others change one thing of, if there is one."""
     quick: str = ""
     """A recipe that shows the order of the rows in minutes, if there is one."""
-    pretrained: bool = False
-    """Whether its networks start from pre-trained weights."""
+    weights: str = ""
+    """The file of pre-trained weights that its networks start from; empty: they start random."""
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether its networks start from pre-trained weights."""
+        return bool(self.weights)
 
     @property
     def headline(self) -> Metric:
@@ -163,7 +141,7 @@ _EVERY_TABLE = (
         recipe="cub200",
         quick="unseen-quick",
         metrics=_BIRDS_AND_CARS,
-        pretrained=True,
+        weights="googlenet.h5",
         rows=(
             Row("Initial (FC)", "random-cnn"),
             Row("Lifted", quoted=_SUPERVISED),
@@ -180,7 +158,7 @@ _EVERY_TABLE = (
         dataset="products",
         recipe="unseen",
         metrics=_PRODUCTS,
-        pretrained=True,
+        weights="googlenet.h5",
         rows=(Row("Initial (FC)", "random-cnn"), *_unsupervised(clusters=1000)),
     ),
     Table(
@@ -190,7 +168,7 @@ _EVERY_TABLE = (
         recipe="unseen",
         quick="unseen-quick",
         metrics=_BIRDS_AND_CARS,
-        pretrained=True,
+        weights="googlenet.h5",
         rows=(Row("Initial (FC)", "random-cnn"), *_unsupervised(clusters=100)),
     ),
     Table(
@@ -271,14 +249,15 @@ def on(dataset: str) -> list[Table]:
     return [table for table in TABLES.values() if table.dataset == dataset]
 
 
-def fitting(dataset: str, backbone: str) -> list[Table]:
-    """Return the tables that runs on a data set with a backbone may fill.
+def fitting(dataset: str, pretrained: bool) -> list[Table]:
+    """Return the tables on a data set that runs may fill.
 
-    Where those on the data set differ in it, they are those whose networks start as the backbone
-    does: from pre-trained weights, or from scratch.
+    Where those on the data set differ in it, they are those whose networks start as the runs' do.
+
+    Args:
+        dataset: its name.
+        pretrained: whether the runs' networks start from pre-trained weights.
     """
-    known = BACKBONES.get(backbone)
-    pretrained = known is not None and known.weights is not None
     every = on(dataset)
     return [table for table in every if table.pretrained == pretrained] or every
 
@@ -297,18 +276,18 @@ def published_tables() -> pd.DataFrame:
 
 @cache
 def published_figure_3() -> pd.DataFrame:
-    """Return figures stated in the text or digitised from Figure 3."""
+    """Return values stated in the text or digitised from Figure 3."""
     return pd.read_csv(_published_folder() / "figure3.csv")
 
 
 def published_value(table: Table, row: Row, metric: Metric = KNN) -> float | None:
-    """Return the paper's figure for a row, or None if the paper prints a dash."""
+    """Return the paper's value for a row, or None if the paper prints a dash."""
     values = _published(table, row, metric).value
     return None if values.empty or values.isna().all() else float(values.iloc[0])
 
 
 def published_note(table: Table, row: Row) -> str:
-    """Return what is noted beside the first of the paper's figures for a row."""
+    """Return what is noted beside the first of the paper's values for a row."""
     notes = _published(table, row, table.metrics[0]).note
     return "" if notes.empty or notes.isna().all() else str(notes.iloc[0])
 

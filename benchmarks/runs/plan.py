@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.backbones.weights import WeightsFile
 from benchmarks.common.errors import MethodProblem, UsageProblem, unknown_name
 from benchmarks.data.datasets.base import ImageData
@@ -14,8 +14,7 @@ from benchmarks.runs.images import ImageRequest, Load, forget_images, read_image
 from benchmarks.runs.memory import check_batch_memory, check_embedding_memory
 from benchmarks.runs.spec import DatasetSpec, RunSpec
 from benchmarks.runs.trial import try_out
-from benchmarks.training.recipe import Recipe
-from benchmarks.training.recipe import resolve as resolve_recipe
+from benchmarks.training.recipe import Recipe, for_method
 from benchmarks.training.recipe.overrides import RECIPE, check_methods, defaults, resolve, untyped
 from methods import Method
 from methods import get as get_method
@@ -143,8 +142,8 @@ class _Plan:
     def resolve(self, choice: Choice) -> _Cell:
         """Fill in every field of the recipe and every hyper-parameter."""
         recipe_changed = {**self.settings.get(RECIPE, {}), **choice.recipe}
-        recipe = resolve_recipe(self.recipe, recipe_changed)
         name = choice.method.name
+        recipe = for_method(self.recipe, name, recipe_changed)
         changes = {
             **recipe.methods.get(name, {}),
             **choice.hyper_parameters,
@@ -157,11 +156,12 @@ class _Plan:
     ) -> dict[str, WeightsFile | None]:
         """Check all that can be checked without images; return what each backbone starts from."""
         _check_owners(self.settings, choices)
+        check_methods(self.recipe)
         for cell in cells:
             check_methods(cell.recipe)
             check_batch_memory(cell.recipe)
-        backbones = dict.fromkeys(cell.recipe.backbone for cell in cells)
-        return {name: BACKBONES[name].identify(self.weights) for name in backbones}
+        needed = dict.fromkeys(cell.recipe.backbone for cell in cells)
+        return {name: backbones.get(name).identify(self.weights) for name in needed}
 
     def load_images(self, cell: _Cell) -> RunSpec:
         """Read the images, try the method out on their facts, and return the run of seed 0."""

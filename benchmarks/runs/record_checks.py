@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.runs import paper_tables
+from benchmarks.evaluator import metric_names
 
 PERCENTAGES = frozenset(
-    {metric.figure for metric in (paper_tables.KNN, paper_tables.LINEAR, paper_tables.NMI)}
-    | {metric.figure for metric in paper_tables.recall_at(2, 4, 8, 10, 100, 1000)}
-    | {"memory_knn", "pooled_knn"}
+    {metric.name for metric in (metric_names.KNN, metric_names.LINEAR, metric_names.NMI)}
+    | {metric.name for metric in metric_names.recall_at(2, 4, 8, 10, 100, 1000)}
+    | {"memory_knn", "pooled_knn"}  # columns of epochs.parquet beside knn
 )
 """Names of metrics from 0 to 100; others, such as a loss, may be any finite number."""
 _COLUMNS = PERCENTAGES | {
@@ -84,9 +84,16 @@ def _flaw_of_number(place: tuple[str, ...], value: float) -> str | None:
         return f"expected a finite number, found {value}"
     if place[0] == "seconds" and value < 0:
         return f"expected seconds, found {value:g}"
-    if place[-1] in PERCENTAGES and not -ROUNDING <= value <= 100 + ROUNDING:
+    best = place[0] == "best" and place[-1] == "value"  # of the headline, always a percentage
+    measured = place[-2] if place[-1] == "value" else place[-1]
+    if (best or _percentage(measured)) and not -ROUNDING <= value <= 100 + ROUNDING:
         return f"expected a percentage from 0 to 100, found {value:g}"
     return None
+
+
+def _percentage(name: str) -> bool:
+    """Return whether a metric, of whichever representation, is from 0 to 100."""
+    return metric_names.split(name)[0] in PERCENTAGES
 
 
 def _flaw_of_recipe(recipe: Mapping[str, Any]) -> str | None:
@@ -112,7 +119,10 @@ def flaw_of_epochs(frame: pd.DataFrame) -> str | None:
     """
     if "epoch" not in frame or frame.empty:
         return "expected a column epoch and a row per epoch, found none"
-    for name in sorted(_COLUMNS & set(map(str, frame))):
+    names = sorted(map(str, frame))
+    for name in names:
+        if name not in _COLUMNS and not _percentage(name):
+            continue
         column = frame[name]
         if column.dtype.kind not in "iuf":
             return f"{name}: expected numbers, found {column.dtype}"
@@ -122,7 +132,7 @@ def flaw_of_epochs(frame: pd.DataFrame) -> str | None:
     first = 0 if len(epochs) == 1 and epochs[0] == 0 else 1
     if not np.array_equal(epochs, np.arange(len(epochs)) + first):
         return "epoch: expected 1, 2, 3 and so on, or a single 0"
-    for name in sorted(PERCENTAGES & set(map(str, frame))):
+    for name in filter(_percentage, names):
         values = frame[name].dropna()
         if not values.between(-ROUNDING, 100 + ROUNDING).all():
             return f"{name}: expected percentages from 0 to 100"

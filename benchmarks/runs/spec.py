@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from benchmarks import backbones
 from benchmarks.backbones.weights import WeightsFile
 from benchmarks.common.errors import MethodProblem
 from benchmarks.data.datasets.base import DEFAULT_SPLIT, ImageData
 from benchmarks.runs import store
 from benchmarks.runs.images import ImageRequest, images_of
-from benchmarks.training.recipe import Recipe
+from benchmarks.training.recipe import Recipe, key_fields
 from benchmarks.training.recipe.overrides import declared
-from benchmarks.training.recipe.reader import asdict_recipe
 from methods import Method
 from methods import get as get_method
 from methods.base import registry
@@ -126,6 +126,9 @@ class RunSpec:
         facts = code_of(self.method)
         if facts.package is not None and not facts.own:
             stated["package"] = f"{facts.package} {facts.version}"
+        network = backbones.get(self.recipe.backbone).code
+        if network:
+            stated["backbone"] = network
         return stated
 
     @cached_property
@@ -134,15 +137,12 @@ class RunSpec:
         return declared(self.method, self.hyper_parameters)
 
     def _digest(self, code: Mapping[str, Any]) -> str:
-        recipe = asdict_recipe(self.recipe)
-        for name in ("name", "description", "methods"):  # how it is called is not what it does
-            recipe.pop(name)
         configuration = {
-            "schema": store.SCHEMA_VERSION,
+            "schema": store.KEY_SCHEMA,
             "method": self.method.name,
             "hyper_parameters": self.declared_hyper_parameters,
             "dataset": self.data.facts(),
-            "recipe": recipe,
+            "recipe": key_fields(self.recipe),
             "seed": self.seed,
             "precision": self.precision,
             **code,

@@ -1,6 +1,5 @@
-"""What a finished run leaves on disk: the result schema, writing it, reading one run or many."""
+"""The files of a finished run: writing them, reading those of one run or of many."""
 
-import hashlib
 import io
 import json
 import os
@@ -8,23 +7,27 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from benchmarks.backbones.weights import WeightsFacts
 from benchmarks.common.errors import BenchError
 from benchmarks.common.files import Unreadable as Unreadable
 from benchmarks.common.files import atomic_path as atomic_path
 from benchmarks.common.files import cannot_write, one_line, read_whole, unreadable
 from benchmarks.common.files import set_aside as set_aside
-from benchmarks.runs import paper_tables
+from benchmarks.runs.folder_names import folder_name as folder_name
+from benchmarks.runs.folder_names import path_part as path_part
+from benchmarks.runs.record import KEY_SCHEMA as KEY_SCHEMA
+from benchmarks.runs.record import SCHEMA_VERSION as SCHEMA_VERSION
+from benchmarks.runs.record import DatasetFacts as DatasetFacts
+from benchmarks.runs.record import Environment as Environment
+from benchmarks.runs.record import RunRecord as RunRecord
 from benchmarks.runs.record_checks import flaw_of_epochs, flaw_of_record
-from benchmarks.training.slices import Slice
+from benchmarks.runs.upgrade import upgrade
 
-SCHEMA_VERSION = 1
 RECORD, EPOCHS, CHECKPOINT, EMBEDDINGS, FAILED = (
     "run.json",
     "epochs.parquet",
@@ -32,202 +35,16 @@ RECORD, EPOCHS, CHECKPOINT, EMBEDDINGS, FAILED = (
     "embeddings.npz",
     "failed.json",
 )
-PART_BYTES = 64
-"""Of a name inside a file's name; three of them stay far below the 255 that systems allow."""
-_KEPT = frozenset(" -+_.,=@()")
 PREDICTIONS = "predictions.parquet"
 """A row per test image, in order: `label` and the class that `knn` predicts; for paired tests."""
 SIMILARITIES = "similarities.parquet"
 """Histograms of cosine similarities: `attribute`, `kind`, `low` (edge of the bin), `count`."""
 GALLERY = "gallery.npz"
-"""Pictures of a few queries with their neighbours; made of the data set's pixels, so never shared.
+"""Images of a few queries with their neighbours; made of the data set's pixels, so never shared.
 """
 
 
 Schema = TypeVar("Schema", bound=BaseModel)
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MethodFacts(_Part):
-    """Which method ran, with every hyper-parameter, defaults included."""
-
-    name: str
-    paper: str
-    hyper_parameters: dict[str, Any] = Field(default_factory=dict)
-    changed: dict[str, Any] = Field(default_factory=dict)
-    """The hyper-parameters that differ from the method's defaults."""
-    uses_labels: bool = False
-    """Whether it learns from labels: an upper bound, not one of the compared methods."""
-    revision: int = 1
-    """Of the method's results, raised by hand; those recorded without are of the first."""
-    file: str | None = None
-    """Where the method's class was defined; None in records of older versions."""
-    sha256: str | None = None
-    """Of that file, as it was imported."""
-    package: str | None = None
-    """The installed package that the file belongs to; None for a plug-in file."""
-    version: str | None = None
-    """Of the package."""
-
-
-class DatasetFacts(_Part):
-    """Which images were used."""
-
-    name: str
-    digest: str
-    train_images: int
-    test_images: int
-    classes: int
-    image_size: int
-    labelled: bool
-    split: str = "train"
-    """Which of the data set's training splits."""
-    bank_images: int | None = None
-    """Images that the kNN classifier compares with; None: the training images."""
-    unseen: bool = False
-    """Whether no class of the test images is in the training set."""
-    partial: bool = False
-    """Whether the data set was not there as a whole."""
-    understood: tuple[str, ...] = ()
-    """How files were read whose layout no data set prescribes."""
-    notes: tuple[str, ...] = ()
-    """What else was said of the images before training."""
-    left_out: dict[str, int] = Field(default_factory=dict)
-    """How many files were not used, by reason."""
-    path: str = ""
-    """The user's own folder that was read; it may have moved since."""
-
-    def identity(self) -> dict[str, Any]:
-        """Return what tells images apart: all but how and where they were read."""
-        return self.model_dump(exclude={"understood", "notes", "left_out", "path"})
-
-
-class Final(_Part):
-    """Figures after the last epoch: the headline. Percentages, 0-100."""
-
-    epoch: int
-    knn: float | None = None
-    figures: dict[str, float] = Field(default_factory=dict)
-    """Side figures such as `memory_knn`, `pooled_knn` and the method's own."""
-
-    def value(self, name: str) -> float | None:
-        """Return `knn` or the side figure of this name, or None if it was not measured."""
-        return self.knn if name == paper_tables.KNN.figure else self.figures.get(name)
-
-
-class Best(_Part):
-    """The best epoch's headline: chosen on the test set, so shown beside, never instead.
-
-    It is the kNN accuracy, or Recall@1 where the test images are of unseen classes.
-    """
-
-    epoch: int
-    knn: float | None = None
-    recall_at_1: float | None = None
-
-
-class Environment(_Part):
-    """Where the run was made."""
-
-    python: str
-    platform: str
-    device: str
-    precision: Literal["fp32", "bf16"]
-    compiled: bool = False
-    """Whether torch.compile prepared the encoder for training."""
-    threads: int
-    packages: dict[str, str]
-    git_commit: str | None = None
-    git_dirty: bool | None = None
-
-
-class Seconds(_Part):
-    """Wall-clock time, in seconds, summed over all the processes that worked on the run."""
-
-    train: float
-    evaluate: float
-
-
-class RunRecord(_Part):
-    """The content of run.json."""
-
-    schema_version: int = SCHEMA_VERSION
-    key: str
-    method: MethodFacts
-    dataset: DatasetFacts
-    recipe: dict[str, Any]
-    """The whole recipe as it was used; `name` is its name."""
-    recipe_changed: dict[str, Any] = Field(default_factory=dict)
-    """Fields of the recipe that the command changed (`--epochs`, `--set recipe.x=`)."""
-    seed: int
-    protocols: dict[str, str]
-    """Protocol of each metric, such as {"knn": "knn-200-0.1"}."""
-    undefined: dict[str, str] = Field(default_factory=dict)
-    """Why a metric has no value on this data set, by its name; records of older versions state
-    none."""
-    caveats: dict[str, str] = Field(default_factory=dict)
-    """What a reader of a metric's value must know, by its name, such as that k was clipped."""
-    judged: Literal["embedding", "own"] | None = None
-    """What was evaluated: the encoder's normalised output, or what the method's own `embed`
-    returns; None in records of older versions, where it is not known."""
-    final: Final
-    best: Best | None
-    weights: WeightsFacts | None = None
-    """None if the network started from random weights."""
-    images_seen: int
-    """Views of training images that passed through the network."""
-    seconds: Seconds
-    environment: Environment
-    """Of the process that wrote the record; `slices` has those of all."""
-    slices: tuple[Slice, ...] = ()
-    """Every process that worked on the run, in order; empty in records of older versions."""
-    started: str
-    finished: str
-
-    @property
-    def headline(self) -> str:
-        """What the last epoch reached, in words."""
-        metric = paper_tables.headline(self.dataset.unseen)
-        value = self.final.value(metric.figure)
-        if value is not None:
-            return f"{metric.published} {value:.1f}"
-        if reason := self.undefined.get(metric.figure):
-            return f"{metric.published} undefined: {reason}"
-        if not self.dataset.labelled:
-            return "no labels"
-        return f"{metric.published} not measured" if self.dataset.test_images else "no test images"
-
-    @property
-    def folder(self) -> str:
-        """Name of the run's folder."""
-        return folder_name(
-            self.dataset.name, self.method.name, self.recipe["name"], self.seed, self.key
-        )
-
-
-def folder_name(dataset: str, method: str, recipe: str, seed: int, key: str) -> str:
-    """Return `<dataset>-<method>-<recipe>-s<seed>-<key8>`, the names as `path_part` makes them."""
-    names = "-".join(map(path_part, (dataset, method, recipe)))
-    return f"{names}-s{seed}-{key[:8]}"
-
-
-def path_part(name: str) -> str:
-    """Return a name as a part of a file's name: it leads nowhere else and is bounded.
-
-    Letters of any script, digits, spaces and `-+_.,=@()` stay; all else, and a point or `~` at the
-    start, becomes `_`. More than PART_BYTES in UTF-8 are cut, and a digest tells such names apart.
-    """
-    kept = "".join(c if c.isalnum() or c in _KEPT else "_" for c in name).strip() or "_"
-    if kept[0] in ".~":
-        kept = f"_{kept[1:]}"
-    coded = kept.encode("utf-8")
-    if len(coded) <= PART_BYTES:
-        return kept
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{coded[: PART_BYTES - 9].decode('utf-8', 'ignore')}-{digest}"
 
 
 def require_writable(folder: Path) -> None:
@@ -306,9 +123,14 @@ def read_record(folder: Path) -> RunRecord | None:
             f"{path}: made by a newer version of the suite (schema version {version}, this one "
             f"reads {SCHEMA_VERSION}); upgrade it, or choose another folder with --results"
         )
-    if type(version) is not int or version != SCHEMA_VERSION:
+    if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
         found = one_line(version, most=40)
-        raise DamagedRecord(f"{path}: expected schema version {SCHEMA_VERSION}, found {found}")
+        raise DamagedRecord(f"{path}: expected schema version 1 to {SCHEMA_VERSION}, found {found}")
+    try:
+        content = upgrade(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"not a record of schema version {version} ({one_line(error)})"
+        raise DamagedRecord(f"{path}: {reason}") from error
     return checked(RunRecord, content, path)
 
 

@@ -4,7 +4,7 @@ import copy
 import random
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.common.errors import MethodProblem, UsageProblem
 from benchmarks.data.datasets.base import ImageData
 from benchmarks.training.recipe import Recipe
 from benchmarks.training.recipe.overrides import not_settable
-from benchmarks.training.trainer import check_batch_size
+from benchmarks.training.sampling import check_batch_size
+from benchmarks.training.views import looks_of
 from methods import Batch, Method
-from methods.base import normalise
+from methods.base import Clock, View, normalise, views_of
 from methods.base.code import code_of
 from methods.base.registry import in_one_line
 from methods.testing import contract
@@ -62,7 +63,7 @@ def try_out(
     """
     if code_of(method).own:
         check_batch_size(method, recipe, len(data.train.images))
-        _build_own(method, values, recipe, len(data.train.images))
+        _check_training(_build_own(method, values, recipe, len(data.train.images)), recipe, data)
         return []
     trial = _Trial(method, values, recipe, data)
     with _random_states_kept(), _told(method, user_set):
@@ -73,11 +74,26 @@ def try_out(
 
 def _build_own(
     method: type[Method], values: Mapping[str, Any], recipe: Recipe, instances: int
-) -> None:
+) -> Method:
     try:
         with _random_states_kept():
-            method(ToyEncoder(recipe.embedding_size), instances=instances, **values)
+            return method(ToyEncoder(recipe.embedding_size), instances=instances, **values)
     except ValueError as error:
+        raise UsageProblem(f"{method.name}: {error}") from error
+
+
+def _check_training(method: Method, recipe: Recipe, data: ImageData) -> None:
+    """Check what the recipe makes of a method's views and of its epochs.
+
+    Raises:
+        UsageProblem: if a view is larger than the images or changes a field that is none, or the
+            warm-up is longer than a round.
+    """
+    try:
+        side = recipe.crop_size or data.image_size
+        looks_of(views_of(method.views), recipe.augmentation, side)
+        recipe.schedule_of(max(1, method.epochs(recipe.epochs)))
+    except UsageProblem as error:
         raise UsageProblem(f"{method.name}: {error}") from error
 
 
@@ -95,6 +111,8 @@ class _Trial:
     def take(self) -> list[str]:
         """Build the method for all images and take a step; return notes."""
         built = self._build(self.instances)
+        contract.check_instance(built)
+        _check_training(built, self.recipe, self.data)
         notes = [
             f"{self.method.name}: {name} is not keyword-only: it cannot be set and no record "
             "states it; write it after `*`"
@@ -107,7 +125,10 @@ class _Trial:
     def _step_of_few(self, built: Method) -> list[str]:
         """Take a step of few images, and where that fails a whole one, which it is made for."""
         few = min(FEW_IMAGES, self.recipe.batch_size)
-        mines = type(built).start_epoch is not Method.start_epoch
+        mines = (
+            type(built).start_epoch is not Method.start_epoch
+            or type(built).start_round is not Method.start_round
+        )
         instances = min(self.instances, FEW_INSTANCES) if mines else self.instances
         try:
             if instances < self.instances:
@@ -118,15 +139,20 @@ class _Trial:
         except BaseException:
             # Less than it is made for is no reason to refuse it, nor is the CPU where there is a
             # GPU: what is wrong all the same ends its run at the first step.
-            if instances < self.instances or not self._affordable() or torch.cuda.is_available():
+            if (
+                instances < self.instances
+                or not self._affordable(built)
+                or torch.cuda.is_available()
+            ):
                 return []
             if few == self.recipe.batch_size:
                 raise
         return self._step(self._build(self.instances), self.instances, self.recipe.batch_size)
 
-    def _affordable(self) -> bool:
+    def _affordable(self, built: Method) -> bool:
         side = self.recipe.crop_size or self.data.image_size
-        return self.recipe.batch_size * self.method.views * side**2 <= MANY_PIXELS
+        views = len(views_of(built.views))
+        return self.recipe.batch_size * views * side**2 <= MANY_PIXELS
 
     def _build(self, instances: int) -> Method:
         torch.default_generator.manual_seed(0)
@@ -139,34 +165,43 @@ class _Trial:
 
     def _step(self, method: Method, instances: int, images: int) -> list[str]:
         """Do what the trainer does, once, and check each thing that the method returns."""
+        contract.check_instance(method)
         epochs = method.epochs(self.recipe.epochs)
         contract.check_epochs(epochs, self.recipe.epochs)
         contract.check_groups(method.parameter_groups())
+        clock = Clock(rounds=method.rounds, epochs=max(1, epochs), steps=max(1, epochs))
         if epochs > 0:
-            method.start_epoch(0, self._random_embeddings(instances))
+            train = _RandomTrainingSet(method, instances, self.recipe.embedding_size)
+            method.start_round(clock, train)
+            method.start_epoch(clock, train)
         order = method.sample(torch.Generator().manual_seed(0))
         contract.check_order(order, instances, self._least_order(instances))
-        index = torch.arange(images) if order is None else order[:images]
-        batch = Batch(index % instances, self._views(method.views, len(index)))
+        index = torch.arange(images) if order is None else order.flatten()[:images]
+        batch = Batch(index % instances, self._views(method, len(index)), clock)
         notes = self._train_step(method, batch) if epochs > 0 else []
         contract.check_memory(method.memory(), instances)
         method.eval()
         with torch.no_grad():
-            contract.check_embeddings(method.embed(batch.views[0]), len(index))
+            plain = self._images(len(index), None)
+            contract.check_representations(method.representations(plain), len(index))
+            contract.check_prediction(method.predict(plain), len(index))
         return notes
 
     def _train_step(self, method: Method, batch: Batch) -> list[str]:
         method.train()
         loss = method.loss(batch)
         contract.check_loss(loss)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+            method.before_step(batch.clock)
         method.after_step(batch)
-        metrics = contract.as_metrics(method.figures())
+        metrics = contract.as_metrics(method.metrics())
         notes = []
         if not loss.requires_grad:
             notes.append(f"{method.name}: its loss has no gradient, so that nothing is trained")
         if broken := contract.not_finite(metrics):
             notes.append(
-                f"{method.name}: figures() gives NaN or infinity for {', '.join(broken)} after a "
+                f"{method.name}: metrics() gives NaN or infinity for {', '.join(broken)} after a "
                 "step; such values are left out of the record"
             )
         return notes
@@ -174,18 +209,37 @@ class _Trial:
     def _least_order(self, instances: int) -> int:
         return min(self.recipe.batch_size, instances) if self.method.drop_last else 1
 
-    def _random_embeddings(self, instances: int) -> Callable[[], Tensor]:
-        return lambda: normalise(torch.randn(instances, self.recipe.embedding_size))
+    def _views(self, method: Method, images: int) -> tuple[Tensor, ...]:
+        return tuple(self._view(view, images) for view in views_of(method.views))
 
-    def _views(self, views: int, images: int) -> tuple[Tensor, ...]:
-        side = self.recipe.crop_size or self.data.image_size
-        return torch.randn(views * images, 3, side, side).chunk(views)
+    def _view(self, view: View, images: int) -> Tensor:
+        plain = self._images(images, view.size)
+        return plain if view.transform is None else view.transform(plain)
+
+    def _images(self, images: int, size: int | None) -> Tensor:
+        side = size or self.recipe.crop_size or self.data.image_size
+        return torch.randn(images, 3, side, side)
+
+
+@dataclass(frozen=True)
+class _RandomTrainingSet:
+    """Stands for the training set in a trial: random rows of the right shapes."""
+
+    method: Method
+    instances: int
+    embedding_size: int
+
+    def features(self) -> Tensor:
+        return torch.randn(self.instances, self.method.backbone.feature_size)
+
+    def embeddings(self) -> Tensor:
+        return normalise(torch.randn(self.instances, self.embedding_size))
 
 
 @cache
 def _encoder(backbone: str, embedding_size: int) -> nn.Module:
     """Return the recipe's network with random weights; to be copied, not used."""
-    return BACKBONES[backbone].build(embedding_size)
+    return backbones.get(backbone).random(embedding_size)
 
 
 @contextmanager

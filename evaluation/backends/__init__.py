@@ -1,1 +1,1 @@
-"""Nearest neighbours and k-means over FAISS."""
+"""Nearest neighbours and k-means: the searches that the metrics stand on."""

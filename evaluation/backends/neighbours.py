@@ -1,4 +1,4 @@
-"""Exact nearest neighbours and k-means: FAISS in host memory, torch on an accelerator."""
+"""Exact nearest neighbours: FAISS in host memory, torch on an accelerator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from evaluation.validation import (
+    CELLS,
     Array,
     Floats,
     Integers,
@@ -73,7 +74,9 @@ def search(
     return drop_self(*found, np.arange(len(bank))) if exclude_self else found
 
 
-def fair_search(bank: Array, queries: Array, k: int) -> tuple[Floats, Integers]:
+def fair_search(
+    bank: Array, queries: Array, k: int, *, cells: int = CELLS
+) -> tuple[Floats, Integers]:
     """Find the k nearest rows of the bank as `search` does, ties broken whatever the bank's order.
 
     Two rows tie if they are equally similar to the query, or are equal themselves up to ROUNDING:
@@ -89,6 +92,7 @@ def fair_search(bank: Array, queries: Array, k: int) -> tuple[Floats, Integers]:
         queries: (q, d) finite embeddings, unit rows or zero.
         k: neighbours per query, at most n. A query that is in the bank finds itself; see
             `drop_self`.
+        cells: entries of rows compared at once; bounds memory and changes no result.
 
     Returns:
         Similarities (q, k) fp32, descending but for the rounding among those that tie, and indices
@@ -101,7 +105,7 @@ def fair_search(bank: Array, queries: Array, k: int) -> tuple[Floats, Integers]:
     k, count = check_count(k, "k"), len(bank)
     # one neighbour more, to see whether the last place is tied
     wide, indexed = search(bank, queries, k + (k < count))
-    ties = _ties(wide, indexed, bank)  # (q, k), or (q, n - 1)
+    ties = _ties(wide, indexed, bank, cells)  # (q, k), or (q, n - 1)
     tied = np.flatnonzero(ties.any(axis=1))
     at_border: Flags = np.any(ties[:, k - 1 :], axis=1)
     similarities, indices = wide[:, :k].copy(), indexed[:, :k].copy()
@@ -114,50 +118,9 @@ def fair_search(bank: Array, queries: Array, k: int) -> tuple[Floats, Integers]:
             asked = queries[torch.from_numpy(again).to(queries.device)]
             similarities[again], found = search(shuffled, asked, k)
             indices[again] = order[found]
-            ties[again, : k - 1] = _ties(similarities[again], indices[again], bank)
+            ties[again, : k - 1] = _ties(similarities[again], indices[again], bank, cells)
         _shuffle(similarities, indices, ties, rows, np.argsort(order))
     return similarities, indices
-
-
-def kmeans(
-    embeddings: Array, clusters: int, seed: int, iterations: int = 20
-) -> tuple[Floats, Integers]:
-    """Partition embeddings by Euclidean k-means (Lloyd's algorithm on all points, in host memory).
-
-    Starts from `clusters` random points. A cluster that empties during training is refilled by
-    splitting a large one; the final assignment may still leave some empty, above all where there
-    are fewer distinct points than clusters.
-
-    Args:
-        embeddings: (n, d) finite embeddings, used as they are.
-        clusters: number of centroids, at most n.
-        seed: the same seed gives the same partition.
-        iterations: Lloyd iterations; the default is that of DeepCluster (Caron et al., ECCV 2018).
-
-    Returns:
-        Centroids (clusters, d) fp32 and the nearest centroid of each row (n,) int64.
-
-    Raises:
-        ValueError: if there are more clusters than embeddings, or an argument does not fit.
-    """
-    points = as_embeddings(embeddings, "embeddings").cpu().numpy()
-    clusters, iterations = check_count(clusters, "clusters"), check_count(iterations, "iterations")
-    if clusters > len(points):
-        raise ValueError(
-            f"clusters: expected at most {len(points)}, the number of embeddings, got {clusters}; "
-            "lower the number of clusters"
-        )
-    trainer = faiss.Kmeans(
-        points.shape[1],
-        clusters,
-        niter=iterations,
-        seed=seed % 2**31,
-        min_points_per_centroid=1,
-        max_points_per_centroid=len(points),  # never reached, hence no sub-sampling
-    )
-    trainer.train(points)
-    _, assignment = trainer.index.search(points, 1)
-    return np.asarray(trainer.centroids, np.float32), assignment[:, 0]
 
 
 def _search_host(bank: Tensor, queries: Tensor, k: int) -> tuple[Floats, Integers]:
@@ -200,12 +163,12 @@ def _order_ties(similarities: Floats, indices: Integers) -> tuple[Floats, Intege
     return similarities, indices
 
 
-def _ties(similarities: Floats, indices: Integers, bank: Tensor) -> Flags:
+def _ties(similarities: Floats, indices: Integers, bank: Tensor, cells: int) -> Flags:
     """Return whether each of the (q, k) neighbours ties with the next one, (q, k - 1)."""
     gaps = similarities[:, :-1] - similarities[:, 1:]
     ties: Flags = np.equal(gaps, 0.0)
     rows, places = np.nonzero((gaps <= ROUNDING) & ~ties)
-    for part in row_chunks(len(rows), bank.shape[1]):
+    for part in row_chunks(len(rows), bank.shape[1], cells):
         nearer, farther = (
             bank[torch.from_numpy(indices[rows[part], places[part] + step]).to(bank.device)]
             for step in (0, 1)

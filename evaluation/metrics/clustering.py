@@ -1,14 +1,22 @@
 """Do clusters of embeddings agree with the classes?"""
 
 import math
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from evaluation.backends.neighbours import kmeans
+from evaluation.backends.kmeans import kmeans
 from evaluation.undefined import Metrics, Undefined, check_several_classes
-from evaluation.validation import Array, Integers, as_embeddings, as_labels, check_count, unit_rows
+from evaluation.validation import (
+    Array,
+    Integers,
+    as_embeddings,
+    as_labels,
+    check_choice,
+    check_count,
+    unit_rows,
+)
 
 Average: TypeAlias = Literal["arithmetic", "geometric"]
 """The mean of the two entropies that normalises the information: papers differ."""
@@ -17,7 +25,7 @@ LLOYD_ITERATIONS = 100
 """Enough for k-means to settle on every data set of the suite."""
 
 CLUSTERING_METRICS = ("nmi", "nmi_geometric", "ari", "clustering_accuracy")
-"""What `clustering_figures` returns."""
+"""What `clustering_metrics` returns."""
 
 
 def nmi(
@@ -31,14 +39,14 @@ def nmi(
 
     Source: Song et al., CVPR 2016, with the arithmetic mean; Ye et al., CVPR 2019,
     Tables 3 to 5, whose library took the geometric mean, with 10 restarts of k-means. For both
-    means at the price of one, see `clustering_figures`.
+    means at the price of one, see `clustering_metrics`.
 
     Args:
         embeddings: (n, d); rows are L2-normalised here, a zero row stays zero.
         labels: (n,) integers of any value.
         average: mean of the two entropies by which the mutual information is divided.
         restarts: runs of k-means, of which the tightest counts.
-        seed: at least 0; the same seed gives the same figure.
+        seed: at least 0; the same seed gives the same value.
 
     Returns:
         From 0 (independent) to 100 (the same partition).
@@ -48,7 +56,7 @@ def nmi(
         Undefined: if there is one class, or every image is alone in its class: any network scores
             100 then.
     """
-    _check_average(average)
+    check_choice(average, "average", Average)
     points = as_embeddings(embeddings, "embeddings")
     classes = as_labels(labels, "labels", len(points), "embeddings")
     _check_classes(classes)
@@ -56,7 +64,7 @@ def nmi(
     return 100.0 * agreement(classes, clusters, average)
 
 
-def clustering_figures(
+def clustering_metrics(
     embeddings: Array, labels: Array, restarts: int = 10, seed: int = 0
 ) -> Metrics:
     """Return every metric of this file, in percent, from one set of `best_clusters`.
@@ -65,7 +73,7 @@ def clustering_figures(
         embeddings: (n, d); rows are L2-normalised here, a zero row stays zero.
         labels: (n,) integers of any value. There are as many clusters as classes.
         restarts: runs of k-means, of which the tightest counts.
-        seed: at least 0; the same seed gives the same figures.
+        seed: at least 0; the same seed gives the same values.
 
     Returns:
         `nmi` (arithmetic mean), `nmi_geometric`, `ari` and `clustering_accuracy`; none of them
@@ -135,8 +143,11 @@ def agreement(first: Array, second: Array, average: Average = "arithmetic") -> f
 
     Raises:
         ValueError: if shapes, values or the average do not fit.
+
+    >>> agreement([0, 0, 1, 1], [5, 5, 9, 9])
+    1.0
     """
-    _check_average(average)
+    check_choice(average, "average", Average)
     rows, columns = _codes(first, second, "first", "second")
     entropies = _entropy(rows), _entropy(columns)
     if min(entropies) == 0.0:
@@ -189,6 +200,9 @@ def clustering_accuracy(labels: Array, clusters: Array) -> float:
 
     Raises:
         ValueError: if shapes or values do not fit.
+
+    >>> clustering_accuracy([0, 0, 1, 1], [7, 7, 7, 3])
+    75.0
     """
     rows, columns = _codes(labels, clusters, "labels", "clusters")
     shape = rows.max() + 1, columns.max() + 1
@@ -236,9 +250,3 @@ def _check_classes(classes: Integers) -> None:
             f"every image is alone in its class: {len(classes)} clusters of {len(classes)} images "
             "agree with the classes whatever the embedding"
         )
-
-
-def _check_average(average: str) -> None:
-    if average not in get_args(Average):
-        known = " or ".join(map(repr, get_args(Average)))
-        raise ValueError(f"average: expected {known}, got {average!r}")

@@ -43,13 +43,13 @@ def linear_accuracy(
     Raises:
         ValueError: if shapes, values or `c` do not fit, or there is only one class to fit.
     """
-    fit, judged = as_embeddings(train, "train"), as_embeddings(test, "test")
-    check_same_width(fit, "train", judged, "test")
+    fit, held_out = as_embeddings(train, "train"), as_embeddings(test, "test")
+    check_same_width(fit, "train", held_out, "test")
     classes = as_labels(train_labels, "train_labels", len(fit), "train")
-    truth = as_labels(test_labels, "test_labels", len(judged), "test")
+    truth = as_labels(test_labels, "test_labels", len(held_out), "test")
     _check_classes(classes)
     machine = _machine(check_positive(c, "c")).fit(fit.cpu().numpy(), classes)
-    return percent(machine.predict(judged.cpu().numpy()) == truth)
+    return percent(machine.predict(held_out.cpu().numpy()) == truth)
 
 
 def cross_validated_c(
@@ -61,7 +61,7 @@ def cross_validated_c(
 ) -> float:
     """Return the `c` for `linear_accuracy` that does best on held-out parts of the training set.
 
-    The machine is fitted to all stratified folds but one and judged on that one, in turn; the
+    The machine is fitted to all stratified folds but one and scored on that one, in turn; the
     candidate of the highest mean accuracy wins, the smallest among equals. No test image is seen.
     Folds times candidates machines are fitted: seconds for 5,000 rows of 128, minutes for 50,000.
 
@@ -77,7 +77,7 @@ def cross_validated_c(
 
     Raises:
         ValueError: if shapes, values or an option do not fit, there is only one class to fit, or
-            a class has a single image, which cannot be both fitted and judged.
+            a class has a single image, which cannot be both fitted and scored.
     """
     fit = as_embeddings(train, "train").cpu().numpy()
     classes = as_labels(train_labels, "train_labels", len(fit), "train")

@@ -9,7 +9,9 @@ from torch import Tensor
 from evaluation.backends.neighbours import search
 from evaluation.undefined import Metrics, Undefined
 from evaluation.validation import (
+    CELLS,
     Array,
+    Integers,
     as_embeddings,
     check_count,
     check_positive,
@@ -24,8 +26,8 @@ NEIGHBOURS = 10
 """Of each image, that its two views are compared by."""
 ROUNDING = 1e-6
 """By how much entries of unit rows differ that are equal but for the order of sums."""
-LABEL_FREE_METRICS = ("alignment", "uniformity", "effective_rank", "view_agreement")
-"""What `label_free_figures` returns."""
+REPRESENTATION_METRICS = ("alignment", "uniformity", "effective_rank", "view_agreement")
+"""What `representation_metrics` returns."""
 
 
 def alignment(first: Array, second: Array, power: float = 2.0) -> float:
@@ -50,7 +52,7 @@ def alignment(first: Array, second: Array, power: float = 2.0) -> float:
     return float(np.mean(np.linalg.norm(one - other, axis=1) ** power))
 
 
-def uniformity(embeddings: Array, temperature: float = 2.0) -> float:
+def uniformity(embeddings: Array, temperature: float = 2.0, *, cells: int = CELLS) -> float:
     """Return how evenly embeddings cover the sphere: log mean exp(-temperature distance²).
 
     The mean is over all pairs of different images. Source: Wang and Isola, ICML 2020, where the
@@ -59,6 +61,7 @@ def uniformity(embeddings: Array, temperature: float = 2.0) -> float:
     Args:
         embeddings: (n, d), n at least 2; rows are L2-normalised here, a zero row stays zero.
         temperature: above 0; large values let the closest pairs decide.
+        cells: distances held at once; bounds memory and changes the result by rounding only.
 
     Returns:
         From -4 * temperature to 0 (all embeddings equal); about -2 * temperature, and a little
@@ -75,7 +78,7 @@ def uniformity(embeddings: Array, temperature: float = 2.0) -> float:
         raise Undefined("embeddings: expected at least 2 rows, found 1; distances need two")
     squares = np.einsum("nd,nd->n", points, points)
     sums = []
-    for part in row_chunks(count - 1, count):
+    for part in row_chunks(count - 1, count, cells):
         ahead = slice(part.start + 1, None)
         distances = squares[part, None] + squares[ahead] - 2.0 * (points[part] @ points[ahead].T)
         # row i stands for image i and column j for the j-th after the chunk's first
@@ -131,21 +134,37 @@ def view_agreement(first: Array, second: Array, k: int = NEIGHBOURS) -> float:
     Raises:
         ValueError: if shapes, values or k do not fit.
         Undefined: if there is a single row.
+
+    >>> import numpy as np
+    >>> first = np.random.default_rng(0).standard_normal((30, 8))
+    >>> view_agreement(first, first, k=5)
+    100.0
     """
-    one, other = _views(first, second)
+    one, other = _views(first, second)  # (n, d) unit rows
     last = len(one) - 1
     k = min(check_count(k, "k"), last)
     if k < 1:
         raise Undefined("first: expected at least 2 rows, found 1; an image queries others")
-    _, ahead = search(one, one, k, exclude_self=True)
-    backwards = other.flip(0)
-    _, behind = search(backwards, backwards, k, exclude_self=True)
-    both = np.sort(np.concatenate([ahead, last - behind[::-1]], axis=1), axis=1)
-    shared = np.count_nonzero(both[:, 1:] == both[:, :-1])
-    return 100.0 * int(shared) / ahead.size
+    _, ahead = search(one, one, k, exclude_self=True)  # (n, k); of ties, the first rows
+    # The second view is searched in reverse order, so that of ties it finds the last rows. In the
+    # same order two collapsed views would find the same arbitrary neighbours, and agree fully.
+    backwards = other.flip(0)  # (n, d) row i is image last - i
+    _, found = search(backwards, backwards, k, exclude_self=True)
+    behind = last - found[::-1]  # (n, k) images again, in the order of the images
+    return 100.0 * _shared(ahead, behind) / ahead.size
 
 
-def label_free_figures(first: Array, second: Array) -> Metrics:
+def _shared(first: Integers, second: Integers) -> int:
+    """Return how many entries of (n, k) `first` stand in the same row of (n, k) `second`.
+
+    No row of either has an entry twice.
+    """
+    both = np.sort(np.concatenate([first, second], axis=1), axis=1)  # (n, 2k)
+    # what both have stands twice, and after sorting next to itself
+    return int(np.count_nonzero(both[:, 1:] == both[:, :-1]))
+
+
+def representation_metrics(first: Array, second: Array) -> Metrics:
     """Return every metric of this file, with its defaults, for two views of the same images.
 
     None has a value for a single image, nor for embeddings that are all equal: a network that has
@@ -166,9 +185,11 @@ def label_free_figures(first: Array, second: Array) -> Metrics:
     one, other = _views(first, second)
     found = Metrics()
     if len(one) < 2:
-        found.leave_out(LABEL_FREE_METRICS, "there is a single image: these need several")
+        found.leave_out(REPRESENTATION_METRICS, "there is a single image: these need several")
     elif _constant(one) and _constant(other):
-        found.leave_out(LABEL_FREE_METRICS, "all embeddings are equal: the network has collapsed")
+        found.leave_out(
+            REPRESENTATION_METRICS, "all embeddings are equal: the network has collapsed"
+        )
     else:
         found.measure("alignment", lambda: alignment(first, second))
         found.measure("uniformity", lambda: (uniformity(first) + uniformity(second)) / 2)
@@ -200,3 +221,19 @@ def _views(first: Array, second: Array) -> tuple[Tensor, Tensor]:
             "the same images, in the same order"
         )
     return unit_rows(one), unit_rows(other)
+
+
+def spread(embeddings: Array) -> float:
+    """Return how far unit rows are spread over the sphere, from 0 to about 1.
+
+    The mean over features of their standard deviation, times sqrt(d): 1 for rows that are uniform
+    on the sphere, 0 where all rows are equal (Chen and He, CVPR 2021, section 4.1).
+
+    Args:
+        embeddings: (n, d), of any length; rows of zeros stay zeros.
+
+    Raises:
+        ValueError: if they are not two-dimensional or not finite.
+    """
+    rows = unit_rows(as_embeddings(embeddings, "embeddings"))  # (n, d)
+    return float(rows.std(0, correction=0).mean() * rows.shape[1] ** 0.5)

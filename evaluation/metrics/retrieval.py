@@ -10,6 +10,7 @@ from torch import Tensor
 from evaluation.backends.neighbours import drop_self, fair_search
 from evaluation.undefined import Metrics, Undefined
 from evaluation.validation import (
+    CELLS,
     Array,
     Doubles,
     Integers,
@@ -32,8 +33,8 @@ def recall_at_k(
 
     Every image queries all the others by cosine similarity, exactly, itself left out. An image
     that is alone in its class cannot hit: it is no query, but others may find it. Ties are broken
-    as by chance, see `nearest.fair_search`. Source: Song et al., CVPR 2016; Ye et al., CVPR 2019,
-    Tables 3 to 6, on whose data sets no test image is alone.
+    as by chance, see `neighbours.fair_search`. Source: Song et al., CVPR 2016; Ye et al., CVPR
+    2019, Tables 3 to 6, on whose data sets no test image is alone.
 
     Args:
         embeddings: (n, d), n at least 2; rows are L2-normalised here, a zero row stays zero.
@@ -46,6 +47,11 @@ def recall_at_k(
     Raises:
         ValueError: if shapes, values or `ks` do not fit.
         Undefined: if every image is alone in its class.
+
+    >>> import numpy as np
+    >>> points = np.array([[1.0, 0.0], [0.9, 0.1], [0.8, 0.3], [0.0, 1.0]])
+    >>> recall_at_k(points, [0, 0, 1, 1], ks=(1, 3))
+    {1: 75.0, 3: 100.0}
     """
     bank, classes = _checked(embeddings, labels)
     wanted, queries = _counts(ks), _queries(classes)
@@ -53,7 +59,7 @@ def recall_at_k(
     return {k: percent(ranks[queries] < k) for k in wanted}
 
 
-def mean_average_precision_at_r(embeddings: Array, labels: Array) -> float:
+def map_at_r(embeddings: Array, labels: Array) -> float:
     """Return MAP@R, in percent: how far up the images of its class stand in an image's ranking.
 
     An image with R others of its class queries all the others by cosine similarity, exactly,
@@ -61,7 +67,7 @@ def mean_average_precision_at_r(embeddings: Array, labels: Array) -> float:
     that neighbour is of the class, and of 0 where it is not. Source: Musgrave et al., ECCV 2020.
     An image that is alone in its class has R = 0 and no score: it is left out of the mean, as in
     the authors' library, pytorch-metric-learning. Ties are broken as by chance, see
-    `nearest.fair_search`, so that a collapsed network scores near chance.
+    `neighbours.fair_search`, so that a collapsed network scores near chance.
 
     Args:
         embeddings: (n, d), n at least 2; rows are L2-normalised here, a zero row stays zero.
@@ -79,15 +85,16 @@ def mean_average_precision_at_r(embeddings: Array, labels: Array) -> float:
     return _measured(bank, classes, [1])["map_at_r"]
 
 
-def retrieval_figures(
-    embeddings: Array, labels: Array, ks: Iterable[int] = (1, 2, 4, 8)
+def retrieval_metrics(
+    embeddings: Array, labels: Array, ks: Iterable[int] = (1, 2, 4, 8), *, cells: int = CELLS
 ) -> Metrics:
-    """Return `recall_at_k` and `mean_average_precision_at_r`, in percent, from a single search.
+    """Return `recall_at_k` and `map_at_r`, in percent, from a single search.
 
     Args:
         embeddings: (n, d), n at least 2; rows are L2-normalised here, a zero row stays zero.
         labels: (n,) integers of any value.
         ks: how many neighbours count for recall, each at least 1.
+        cells: neighbours held at once; bounds memory and changes no result.
 
     Returns:
         Keys `recall_at_1` and so on, in the order of `ks`, then `map_at_r`; none of them if every
@@ -106,7 +113,7 @@ def retrieval_figures(
     except Undefined as reason:
         found.leave_out(names, str(reason))
         return found
-    found.update(_measured(bank, classes, wanted))
+    found.update(_measured(bank, classes, wanted, cells))
     lone = int(np.count_nonzero(~queries))
     if lone:
         found.warn(
@@ -128,11 +135,13 @@ def lone_images(labels: Array) -> int:
     return int(np.count_nonzero(_others_of_class(classes) == 0))
 
 
-def _measured(bank: Tensor, classes: Integers, ks: Sequence[int]) -> dict[str, float]:
+def _measured(
+    bank: Tensor, classes: Integers, ks: Sequence[int], cells: int = CELLS
+) -> dict[str, float]:
     """Return R@K and MAP@R of unit rows, over the images that have others of their class."""
     relevant = _others_of_class(classes)
     queries, ranks, scores = relevant > 0, [], []
-    for part, hits in _hits(bank, classes, max(*ks, int(relevant.max()))):
+    for part, hits in _hits(bank, classes, max(*ks, int(relevant.max())), cells):
         ranks.append(_first_hit(hits))
         scores.append(_average_precision(hits, relevant[part]))
     first = np.concatenate(ranks)[queries]
@@ -171,12 +180,14 @@ def _others_of_class(classes: Integers) -> Integers:
     return (sizes[codes] - 1).astype(np.int64)
 
 
-def _hits(bank: Tensor, classes: Integers, k: int) -> Iterator[tuple[slice, Hits]]:
+def _hits(
+    bank: Tensor, classes: Integers, k: int, cells: int = CELLS
+) -> Iterator[tuple[slice, Hits]]:
     """Yield some images at a time, with the hits among their k nearest, or all the others."""
     k = min(k, len(bank) - 1)
-    for part in row_chunks(len(bank), k + 1):
+    for part in row_chunks(len(bank), k + 1, cells):
         own = np.arange(part.start, part.stop)
-        _, others = drop_self(*fair_search(bank, bank[part], k + 1), own)
+        _, others = drop_self(*fair_search(bank, bank[part], k + 1, cells=cells), own)
         yield part, classes[others] == classes[part, None]
 
 

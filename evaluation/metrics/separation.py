@@ -6,6 +6,7 @@ from torch import Tensor
 
 from evaluation.undefined import Undefined
 from evaluation.validation import (
+    CELLS,
     Array,
     Doubles,
     Floats,
@@ -23,7 +24,9 @@ ROUNDING = 1e-3
 """How far beyond 1 the cosine of two vectors in fp32 or bf16 may come out."""
 
 
-def nearest_similarities(embeddings: Array, labels: Array, n: int = 5) -> tuple[Floats, Floats]:
+def nearest_similarities(
+    embeddings: Array, labels: Array, n: int = 5, *, cells: int = CELLS
+) -> tuple[Floats, Floats]:
     """Return each image's cosine to its n nearest of the same class and of all other classes.
 
     Every image queries all the others, exactly, itself left out. Source: Ye et al., CVPR 2019,
@@ -34,6 +37,7 @@ def nearest_similarities(embeddings: Array, labels: Array, n: int = 5) -> tuple[
         labels: (q,) integers of any value, or (q,) booleans: has the image the attribute? Those
             without it are a class too.
         n: neighbours of each kind.
+        cells: similarities held at once; bounds memory and changes the result by rounding only.
 
     Returns:
         Positive and negative similarities, (q, n) fp32 each, from -1 to 1, descending in a row.
@@ -49,7 +53,7 @@ def nearest_similarities(embeddings: Array, labels: Array, n: int = 5) -> tuple[
     if len(points) < 2:
         raise ValueError("embeddings: expected at least 2 rows, found 1; an image queries others")
     positive, negative = (np.full((len(points), n), np.nan, np.float32) for _ in range(2))
-    for part in row_chunks(len(points), len(points)):
+    for part in row_chunks(len(points), len(points), cells):
         cosines = np.clip(points[part] @ points.T, -1.0, 1.0)
         same = classes[part, None] == classes
         _keep_largest(np.where(same, -np.inf, cosines), negative[part])

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from weakref import WeakKeyDictionary
 
-OWN_FOLDER = Path(__file__).resolve().parents[1]
+OWN_FOLDER = Path(__file__).resolve().parents[2]
+OWN_PACKAGES = ("methods", "benchmarks", "evaluation")
+"""The suite's packages in that folder, beside which others may be installed."""
 OWN_PACKAGE = "instbench"
 known: WeakKeyDictionary[type, "Code"] = WeakKeyDictionary()
 """The code of each registered class, as it was then; an attribute could be an author's own."""
@@ -56,7 +58,7 @@ def read_code(cls: type) -> Code:
     if module.__name__ in loaded:
         return Code(_from_home(path), digest)
     inside = module.__name__.replace(".", "/") + path.suffix
-    if path.resolve().is_relative_to(OWN_FOLDER):
+    if any(path.resolve().is_relative_to(OWN_FOLDER / package) for package in OWN_PACKAGES):
         return Code(inside, digest, OWN_PACKAGE, _version(OWN_PACKAGE), own=True)
     package = _package(module.__name__.partition(".")[0])
     if package is None:

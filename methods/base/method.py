@@ -1,28 +1,18 @@
-"""The base class of every method, and the batch that a method's loss receives."""
+"""The base class of every method: one way of learning an embedding."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.base.batch import Batch, Clock, TrainingSet, Views
+from methods.base.encoder import Encoder
 from methods.base.registry import register
 
-
-@dataclass(frozen=True)
-class Batch:
-    """One training step's images.
-
-    Attributes:
-        index: (b,) int64, the position of each image in the training set.
-        views: each (b, c, h, w) float, normalised; every view is augmented independently.
-    """
-
-    index: Tensor
-    views: tuple[Tensor, ...]
+FAMILIES = ("instance", "contrastive", "siamese", "cluster", "triplet", "baseline")
+"""Kinds of methods, by which they are listed and chosen."""
 
 
 class Method(nn.Module, ABC):
@@ -30,20 +20,32 @@ class Method(nn.Module, ABC):
 
     A subclass states `name` and `paper`, lists its hyper-parameters as keyword-only arguments of
     `__init__` with the paper's values as defaults, and writes `loss`. Everything that must survive
-    a restart (memory banks, classifier weights, pseudo-labels, queues) is a parameter or a buffer.
-    Subclassing registers: `methods.get(name)` finds the class and nothing else has to be edited.
+    a restart (memory banks, classifier weights, pseudo-labels, queues, momentum networks) is a
+    parameter, a buffer or a submodule. Subclassing registers: `methods.get(name)` finds the class
+    and nothing else has to be edited.
 
     Args:
-        encoder: maps (b, c, h, w) images to (b, d) embeddings, not yet normalised.
+        encoder: the backbone, an `Encoder`: `features(images)` gives (b, feature_size) pooled
+            features, `head(features)` (b, d) embeddings, not yet normalised, and
+            `encoder(images)` is `head(features(images))`.
         instances: number of images in the training set.
+
+    Raises:
+        ValueError: if there is no training image.
     """
 
     name: ClassVar[str]
     """Name on the command line, in file names and in tests."""
     paper: ClassVar[str]
     """Short citation."""
-    views: ClassVar[int] = 2
-    """Augmented views of each image that one step needs."""
+    family: ClassVar[str] = "instance"
+    """One of `FAMILIES`."""
+    views: Views = 2
+    """Augmented views of each image that one step needs; a number stands for so many of the
+    recipe's own."""
+    rounds: int = 1
+    """A recipe's epochs are those of a round; the schedule of the learning rate restarts with
+    each."""
     drop_last: ClassVar[bool] = True
     """Whether the last, smaller batch of an epoch is left out."""
     uses_labels: ClassVar[bool] = False
@@ -66,6 +68,11 @@ class Method(nn.Module, ABC):
         self.encoder = encoder
         self.instances = instances
 
+    @property
+    def backbone(self) -> Encoder:
+        """The encoder as what it promises to be, for type checkers."""
+        return cast(Encoder, self.encoder)
+
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
         """Return the scalar to minimise on this batch.
@@ -73,7 +80,7 @@ class Method(nn.Module, ABC):
         A result without gradient tells the trainer that there is nothing to step.
         """
 
-    # Optional hooks, each with one job.
+    # Optional hooks, each with one job, in the order in which the trainer calls them.
 
     def set_labels(self, labels: Tensor) -> None:
         """Take the (instances,) int64 labels of the training set, in the order of `Batch.index`.
@@ -82,43 +89,89 @@ class Method(nn.Module, ABC):
         """
 
     def epochs(self, planned: int) -> int:
-        """Return how many epochs to train when the recipe plans `planned`."""
+        """Return how many epochs a round trains when the recipe plans `planned`."""
         return planned
 
-    def start_epoch(self, epoch: int, embed_all: Callable[[], Tensor]) -> None:
-        """Cluster, mine or rank before an epoch (counted from 0).
+    def start_round(self, clock: Clock, train: TrainingSet) -> None:
+        """Rank, discover or reset before a round.
 
         Args:
-            epoch: the epoch that is about to start.
-            embed_all: returns (instances, d) embeddings of the training set, in evaluation mode
-                with the test transform, in the order of `Batch.index`. Costs one pass.
+            clock: of the round's first epoch.
+            train: the training set; a pass over it is made only if it is asked for.
+        """
+
+    def start_epoch(self, clock: Clock, train: TrainingSet) -> None:
+        """Cluster, mine or rank before an epoch.
+
+        Args:
+            clock: of the epoch; its batches are not drawn yet.
+            train: the training set; a pass over it is made only if it is asked for.
         """
 
     def sample(self, generator: torch.Generator) -> Tensor | None:
-        """Return the (n,) order in which the epoch visits the images; None means shuffled."""
+        """Return the order in which the epoch visits the images; None means shuffled.
+
+        Args:
+            generator: source of all random numbers of the order.
+
+        Returns:
+            (n,) int64 indices, or (m, g) for groups of g rows that stay together in a batch.
+        """
         return None
+
+    def before_step(self, clock: Clock) -> None:
+        """Change gradients: they are there, and the optimiser has not stepped.
+
+        To hold a parameter still, set its gradient to 0, not to None, which fused optimisers refuse
+        once they have taken a step on the others.
+        """
 
     def after_step(self, batch: Batch) -> None:
-        """Update a memory bank or a momentum encoder after the optimiser's step."""
+        """Update a memory bank or a momentum network after the optimiser's step."""
 
-    def embed(self, images: Tensor) -> Tensor:
-        """Return the (b, d) L2-normalised fp32 embeddings that are evaluated."""
-        return normalise(self.encoder(images))
+    def representations(self, images: Tensor) -> dict[str, Tensor]:
+        """Return what is evaluated: unit fp32 rows by name; the first is the method's headline.
 
-    def memory(self) -> Tensor | None:
-        """Return the (instances, d) memory bank if there is one: its own kNN is a side figure."""
+        Args:
+            images: (b, c, h, w), normalised.
+
+        Returns:
+            "embedding": (b, d), the head's output; "features": (b, feature_size), what enters it.
+        """
+        features = self.backbone.features(images)  # (b, feature_size)
+        return {
+            "embedding": normalise(self.backbone.head(features)),
+            "features": normalise(features),
+        }
+
+    def predict(self, images: Tensor) -> Tensor | None:
+        """Return (heads, b, classes) log-probabilities if the method predicts classes, else None.
+
+        They are scored by clustering accuracy, each head by itself.
+        """
         return None
 
-    def figures(self) -> dict[str, float]:
-        """Return side figures of the finished epoch; each becomes a column of the record."""
+    def memory(self) -> Tensor | None:
+        """Return the (instances, d) memory bank if there is one: its own kNN is measured too."""
+        return None
+
+    def metrics(self) -> dict[str, float]:
+        """Return metrics of the finished epoch; each becomes a column of the record."""
         return {}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return optimiser groups; a group may override `momentum`, `weight_decay` or `lr_scale`.
+        """Return groups for the optimiser.
 
-        Args of a group: `params`, and optionally the overrides named above.
+        A group has `params` and may override `momentum` and `weight_decay`, scale the learning
+        rate (`lr_scale`), or leave the recipe's schedule (`schedule="constant"`).
         """
         return [{"params": [p for p in self.parameters() if p.requires_grad]}]
+
+    # What most losses begin with.
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the (b, d) L2-normalised fp32 embeddings of (b, c, h, w) images."""
+        return normalise(self.encoder(images))
 
     def embed_views(self, batch: Batch) -> tuple[Tensor, ...]:
         """Return one (b, d) normalised embedding per view, encoded in a single pass.
@@ -133,22 +186,29 @@ def normalise(features: Tensor) -> Tensor:
     return F.normalize(features.float(), dim=1)
 
 
+def feature_size(encoder: nn.Module) -> int:
+    """Return the width of the encoder's pooled features.
+
+    Raises:
+        ValueError: if the encoder does not state it.
+    """
+    return _stated_size(encoder, "feature_size", "pooled features")
+
+
 def embedding_size(encoder: nn.Module) -> int:
     """Return d, the width of the encoder's output.
 
-    Read from `encoder.embedding_size` if it is there, else from the last layer that states
-    `out_features`.
-
     Raises:
-        ValueError: if the encoder states neither.
+        ValueError: if the encoder does not state it.
     """
-    size = getattr(encoder, "embedding_size", None)
-    if isinstance(size, int):
-        return size
-    widths = [m.out_features for m in encoder.modules() if isinstance(m, nn.Linear)]
-    if not widths:
+    return _stated_size(encoder, "embedding_size", "output")
+
+
+def _stated_size(encoder: nn.Module, name: str, what: str) -> int:
+    size = getattr(encoder, name, None)
+    if not isinstance(size, int):
         raise ValueError(
-            f"encoder {type(encoder).__name__}: expected an attribute `embedding_size` or a final "
-            "nn.Linear, found neither; set encoder.embedding_size to the width of its output"
+            f"encoder {type(encoder).__name__}: expected a whole number `{name}`, found {size!r}; "
+            f"set it to the width of its {what}"
         )
-    return widths[-1]
+    return size

@@ -6,8 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-from evaluation.validation import check_count
-from methods.blocks.arguments import check_choice
+from evaluation.validation import check_choice, check_count
 
 Ending = Literal["linear", "linear-no-bias", "bn", "bn-no-affine"]
 

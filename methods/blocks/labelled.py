@@ -5,9 +5,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from evaluation.validation import check_count
+from evaluation.validation import as_index, check_count
 from methods.base import Method
-from methods.blocks.arguments import as_index
 
 
 class LabelledMethod(Method):
@@ -23,6 +22,7 @@ class LabelledMethod(Method):
     """
 
     uses_labels: ClassVar[bool] = True
+    family: ClassVar[str] = "baseline"
     views = 1
     labels: Tensor
 
@@ -37,7 +37,7 @@ class LabelledMethod(Method):
         """Keep the labels.
 
         Raises:
-            ValueError: if an image has none, or they tell nothing apart or nothing alike.
+            ValueError: if an image has none, there is one class only, or no class has two images.
         """
         labels = as_index(labels, "labels", self.instances)
         unknown = int((labels < 0).sum())
@@ -77,9 +77,9 @@ def groups_of_classes(labels: Tensor, size: int, generator: torch.Generator) -> 
     device = labels.device
     shuffled = torch.randperm(len(labels), generator=generator, device=device)
     members = shuffled[labels[shuffled].argsort(stable=True)]  # by class, in random order
-    counts = torch.unique(labels, return_counts=True)[1]
-    first = (counts.cumsum(0) - counts).repeat_interleave(counts)
-    rank = torch.arange(len(labels), device=device) - first
-    group = (rank % size == 0).cumsum(0) - 1
+    counts = torch.unique(labels, return_counts=True)[1]  # (classes,)
+    first = (counts.cumsum(0) - counts).repeat_interleave(counts)  # (n,) start of its class
+    rank = torch.arange(len(labels), device=device) - first  # (n,) place within its class
+    group = (rank % size == 0).cumsum(0) - 1  # (n,) a group starts at every size-th place
     priority = torch.randperm(int(group[-1]) + 1, generator=generator, device=device)
     return members[priority[group].argsort(stable=True)]

@@ -29,10 +29,11 @@ def other_instances(instances: int, views: int, device: torch.device) -> Tensor:
     Rows are ordered view by view, so row r shows instance r modulo `instances`.
 
     Returns:
-        (views * instances, views * (instances - 1)) int64 row numbers.
+        (views * instances, views * (instances - 1)) int64 row indices.
     """
     row = torch.arange(views * instances, device=device)
-    offset = row.view(views, instances)[:, 1:].flatten()
+    # from any row, steps of 0, n, 2n, ... lead to the same instance, and all others elsewhere
+    offset = row.view(views, instances)[:, 1:].flatten()  # (views * (instances - 1),)
     return (row.unsqueeze(1) + offset) % len(row)
 
 
@@ -43,20 +44,21 @@ def log_one_minus_softmax(logits: Tensor, context: Sequence[Tensor] = ()) -> Ten
     weight of everything else, so values and gradients are exact and finite up to P = 1.
 
     Args:
-        logits: (r, k) the logits to judge.
+        logits: (r, k) the logits whose P counts.
         context: (r, c) further logits that only share the denominator.
 
     Raises:
         ValueError: if a row has a single logit and no context: P is 1 and log(1 - P) infinite.
     """
-    together = torch.cat([logits, *context], 1)
+    together = torch.cat([logits, *context], 1)  # (r, k + c)
     width = logits.shape[1]
     if width == 0:
         return logits
     if together.shape[1] == 1:
         raise ValueError("log(1 - P): expected at least 2 logits in the denominator, got 1")
-    log_total = together.logsumexp(1, keepdim=True)
-    largest = logits.argmax(1, keepdim=True)
-    rest = together.scatter(1, largest, -torch.inf)
+    log_total = together.logsumexp(1, keepdim=True)  # (r, 1) log of the denominator
+    largest = logits.argmax(1, keepdim=True)  # (r, 1)
+    rest = together.scatter(1, largest, -torch.inf)  # (r, k + c) everything but the largest
+    # the largest gets log(1 - 0) = 0 here, and its true value below
     small = torch.log1p(-(rest[:, :width] - log_total).exp())
     return small.scatter(1, largest, rest.logsumexp(1, keepdim=True) - log_total)

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from evaluation.validation import check_momentum
 from methods.base import Batch, Method, embedding_size, normalise
-from methods.blocks.arguments import check_momentum
 from methods.blocks.logits import as_one_type
 
 
@@ -62,8 +62,9 @@ def update_bank(bank: Tensor, index: Tensor, embeddings: Tensor, momentum: float
         embeddings: (b, d) f of these rows, without gradient.
         momentum: m, from 0 to below 1.
     """
-    same = (index.unsqueeze(1) == index).to(embeddings.dtype)
-    mean = same @ embeddings / same.sum(1, keepdim=True)
+    # rows of the same instance average each other, so that each of them writes the same
+    same = (index.unsqueeze(1) == index).to(embeddings.dtype)  # (b, b)
+    mean = same @ embeddings / same.sum(1, keepdim=True)  # (b, d)
     bank.index_copy_(0, index, normalise(momentum * bank[index] + (1 - momentum) * mean))
 
 
@@ -88,12 +89,13 @@ class _Remembered(torch.autograd.Function):
     def forward(ctx: Any, embeddings: Tensor, bank: Tensor, rows: Tensor) -> Tensor:
         ctx.save_for_backward(bank, rows)
         if len(bank) <= 64 * rows.shape[1]:
-            return (embeddings @ bank.T).gather(1, rows)
+            return (embeddings @ bank.T).gather(1, rows)  # (b, n), then (b, k)
         return torch.einsum("bd,bkd->bk", embeddings, bank[rows])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         bank, rows = ctx.saved_tensors
-        weights = gradient.contiguous()
+        weights = gradient.contiguous()  # (b, k)
+        # (b, d): each row sums its k rows of the bank, weighted, without a copy of (b, k, d)
         return F.embedding_bag(rows, bank, mode="sum", per_sample_weights=weights), None, None

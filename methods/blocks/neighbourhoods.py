@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from evaluation.validation import Array, check_positive
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats, check_positive
 
 CELLS = 1 << 24
 """Similarities held at once on the host, twice: 128 MiB in fp32."""
@@ -71,10 +70,10 @@ def _chunk(
     own = scores.diagonal(chunk.start)  # (c,) a view of each row's similarity to itself
     kept = own.clone()
     own.fill_(-torch.inf)
-    near, nearest = scores.max(1)
+    near, nearest = scores.max(1)  # (c,) both, the image itself left out
     own.copy_(kept)
     # with s = score - largest and Z = sum exp(s), the entropy is log Z - sum exp(s) s / Z
     scores.sub_(torch.maximum(near, kept).unsqueeze(1))
     torch.exp(scores, out=weights)
-    total = weights.sum(1)
+    total = weights.sum(1)  # (c,) Z
     return nearest, total.log() - weights.mul_(scores).sum(1) / total

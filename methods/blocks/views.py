@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from evaluation.validation import Array
-from methods.blocks.arguments import as_floats
+from evaluation.validation import Array, as_floats
 from methods.blocks.logits import similarity
 
 

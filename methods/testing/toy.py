@@ -1,17 +1,21 @@
 """A data set, an encoder and a training loop on one batch: milliseconds to try a method on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method
+from methods.base import Batch, Clock, Method, View, views_of
 
 INSTANCES = 1024
 """Enough for the default options of every method: 1,000 clusters, 4,096 noise instances."""
 BATCH_SIZE = 32
+SIDE = 8
+"""Height and width of the images, in pixels."""
+EPOCHS, STEPS = 4, 10
+"""Of a round and of an epoch, as the clock of a trial tells them."""
 
 
 def toy_images() -> Tensor:
@@ -78,7 +82,7 @@ class Trial:
     """
 
     def __init__(self, method_class: type[Method], hyper_parameters: Mapping[str, Any]) -> None:
-        self.images = toy_images()
+        self.images, self.clock = toy_images(), Clock(epochs=EPOCHS, steps=EPOCHS * STEPS)
         self.method = method_class(toy_encoder(), INSTANCES, **hyper_parameters)
         if method_class.uses_labels:
             self.method.set_labels(toy_labels())
@@ -87,41 +91,69 @@ class Trial:
     def batch(self, size: int = BATCH_SIZE) -> Batch:
         """Return the first images of an epoch's order, in views that differ by noise."""
         order = self.method.sample(torch.Generator().manual_seed(0))
-        index = torch.arange(size) if order is None else order[:size]
+        index = torch.arange(size) if order is None else order.flatten()[:size]
         images = self.images[index]
-        views = (images + 0.3 * torch.randn_like(images) for _ in range(self.method.views))
-        return Batch(index, tuple(views))
+        noisy = [images + 0.3 * torch.randn_like(images) for _ in views_of(self.method.views)]
+        views = map(_as_asked, noisy, views_of(self.method.views))
+        return Batch(index, tuple(views), self.clock)
 
-    def embed_all(self) -> Tensor:
-        """Return the embeddings of all images, as the trainer hands them to `start_epoch`."""
+    def features(self) -> Tensor:
+        """Return the (1024, 256) pooled features of all images, as a `TrainingSet` does."""
+        return self._pass(self.method.backbone.features).float()
+
+    def embeddings(self) -> Tensor:
+        """Return the headline representation of all images, as a `TrainingSet` does."""
+        return self._pass(lambda images: next(iter(self.method.representations(images).values())))
+
+    def _pass(self, apply: Callable[[Tensor], Tensor]) -> Tensor:
         self.method.eval()
         with torch.no_grad():
-            embeddings = self.method.embed(self.images)
+            rows = apply(self.images)
         self.method.train()
-        return embeddings
+        return rows
 
-    def start_epoch(self, epoch: int) -> None:
-        """Start an epoch as the trainer does, from a random state of its own."""
+    def start_epoch(self, epoch: int, number: int = 0) -> None:
+        """Start an epoch of a round as the trainer does, from a random state of its own."""
         torch.manual_seed(epoch)
-        self.method.start_epoch(epoch, self.embed_all)
+        rounds = self.method.rounds
+        self.clock = Clock(number, rounds, epoch, EPOCHS, epoch * STEPS, EPOCHS * STEPS)
+        if epoch == 0:
+            self.method.start_round(self.clock, self)
+        self.method.start_epoch(self.clock, self)
 
     def loss(self, seed: int = 0) -> Tensor:
         """Return the loss on the one batch; the same seed gives the same views and noise."""
         torch.manual_seed(seed)
         return self.method.loss(self.batch())
 
-    def train(self, steps: int) -> None:
-        """Take steps of SGD with the method's own parameter groups, all on the one batch."""
+    def train(self, steps: int, rate: float = 0.03, after_step: bool = True) -> None:
+        """Take steps of SGD with the method's own parameter groups, all on the one batch.
+
+        Args:
+            steps: how many.
+            rate: of learning.
+            after_step: whether the hook after the optimiser's step is called.
+        """
         torch.manual_seed(0)
         groups = [dict(group) for group in self.method.parameter_groups()]
         for group in groups:
-            group["lr"] = 0.03 * group.pop("lr_scale", 1.0)
-        optimiser = torch.optim.SGD(groups, lr=0.03, momentum=0.9) if groups else None
+            group["lr"] = rate * group.pop("lr_scale", 1.0)
+            group.pop("schedule", None)
+        optimiser = torch.optim.SGD(groups, lr=rate, momentum=0.9) if groups else None
         for _ in range(steps):
             batch = self.batch()
             loss = self.method.loss(batch)
             if loss.requires_grad and optimiser is not None:
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
+                self.method.before_step(self.clock)
                 optimiser.step()
-            self.method.after_step(batch)
+            if after_step:
+                self.method.after_step(batch)
+
+
+def _as_asked(images: Tensor, view: View) -> Tensor:
+    """Return (b, 3, h, w) images in a view's size, at most their own, through its transform."""
+    if view.size is not None:
+        images = F.interpolate(images, size=min(view.size, SIDE), mode="bilinear")
+    return images if view.transform is None else view.transform(images)

@@ -18,6 +18,8 @@ from benchmarks.data.datasets.cifar import Cifar
 from benchmarks.data.datasets.class_disjoint import Extent, UnseenClasses
 from benchmarks.data.datasets.products import HEADER
 from benchmarks.data.datasets.stl10 import FOLDS, Stl10
+from benchmarks.data.datasets.svhn import MatFile, Svhn
+from benchmarks.data.testing import check_dataset
 from benchmarks.training import recipe
 
 RANDOM = np.random.default_rng(0)
@@ -53,6 +55,20 @@ def write_stl10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "fold_indices.txt").write_text("0 2\n" * FOLDS)
     monkeypatch.setattr(Stl10, "files", files)
     monkeypatch.setattr(Stl10, "fold_images", 2)
+
+
+def write_svhn(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write tiny files under the official names and tell the reader their sizes and digests."""
+    folder = root / "svhn"
+    folder.mkdir()
+    files = {}
+    for name in Svhn.files:
+        labels = np.array([[10], [1], [9], [3], [10]], np.uint8)
+        pixels = RANDOM.integers(0, 256, (32, 32, 3, 5), np.uint8)
+        savemat(folder / name, {"X": pixels, "y": labels}, do_compression=True)
+        content = (folder / name).read_bytes()
+        files[name] = MatFile(5, len(content), hashlib.md5(content).hexdigest())
+    monkeypatch.setattr(Svhn, "files", files)
 
 
 def write_unseen(dataset: UnseenClasses, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +117,8 @@ def root(dataset, tmp_path, monkeypatch) -> Path:
         write_cifar(dataset, tmp_path, monkeypatch)
     elif isinstance(dataset, Stl10):
         write_stl10(tmp_path, monkeypatch)
+    elif isinstance(dataset, Svhn):
+        write_svhn(tmp_path, monkeypatch)
     elif isinstance(dataset, UnseenClasses):
         write_unseen(dataset, tmp_path, monkeypatch)
     elif dataset.name == "folder":
@@ -108,8 +126,12 @@ def root(dataset, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def test_it_passes_the_check_for_authors(dataset, root):
+    check_dataset(type(dataset), root)
+
+
 def test_it_describes_itself(dataset):
-    assert re.fullmatch("[a-z0-9]+", dataset.name)
+    assert re.fullmatch("[a-z0-9]+(-[0-9]+)?", dataset.name)
     assert 10 < len(dataset.description) < 100
     own = {"digits", "stl10", "cub200"} & {dataset.name}
     usual = "unseen" if dataset.unseen_classes else "paper"

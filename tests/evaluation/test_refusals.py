@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.backends.neighbours import fair_search, kmeans, search
+from evaluation.backends.kmeans import kmeans
+from evaluation.backends.neighbours import fair_search, search
 from evaluation.metrics.clustering import (
     adjusted_rand,
     agreement,
     best_clusters,
     clustering_accuracy,
-    clustering_figures,
+    clustering_metrics,
     nmi,
 )
 from evaluation.metrics.knn import knn_accuracy, knn_predict
@@ -21,15 +22,15 @@ from evaluation.metrics.linear_probe import cross_validated_c, linear_accuracy
 from evaluation.metrics.representation import (
     alignment,
     effective_rank,
-    label_free_figures,
+    representation_metrics,
     uniformity,
     view_agreement,
 )
 from evaluation.metrics.retrieval import (
     lone_images,
-    mean_average_precision_at_r,
+    map_at_r,
     recall_at_k,
-    retrieval_figures,
+    retrieval_metrics,
 )
 from evaluation.metrics.separation import auc, histogram, nearest_similarities, overlap
 
@@ -60,25 +61,25 @@ CALLS = [
     Call(lambda b, x, q: knn_predict(b, x, q, 2), (0, 2), (1,)),
     Call(lambda b, x, q, y: knn_accuracy(b, x, q, y, 2), (0, 2), (1, 3)),
     Call(recall_at_k, (0,), (1,)),
-    Call(mean_average_precision_at_r, (0,), (1,)),
-    Call(retrieval_figures, (0,), (1,)),
+    Call(map_at_r, (0,), (1,)),
+    Call(retrieval_metrics, (0,), (1,)),
     Call(nmi, (0,), (1,)),
-    Call(clustering_figures, (0,), (1,)),
+    Call(clustering_metrics, (0,), (1,)),
     Call(lambda rows: best_clusters(rows, 2), (0,)),
     Call(linear_accuracy, (0, 2), (1, 3)),
     Call(cross_validated_c, (0,), (1,)),
     Call(nearest_similarities, (0,), (1,)),
     Call(alignment, (0, 1)),
     Call(view_agreement, (0, 1)),
-    Call(label_free_figures, (0, 1)),
+    Call(representation_metrics, (0, 1)),
     Call(uniformity, (0,)),
     Call(effective_rank, (0,)),
 ]
 NAMES = [
     "search", "fair_search", "kmeans", "knn_predict", "knn_accuracy", "recall_at_k", "map_at_r",
-    "retrieval_figures", "nmi", "clustering_figures", "best_clusters", "linear_accuracy",
+    "retrieval_metrics", "nmi", "clustering_metrics", "best_clusters", "linear_accuracy",
     "cross_validated_c", "nearest_similarities", "alignment", "view_agreement",
-    "label_free_figures", "uniformity", "effective_rank",
+    "representation_metrics", "uniformity", "effective_rank",
 ]  # fmt: skip
 every = pytest.mark.parametrize("call", CALLS, ids=NAMES)
 PARTITIONS = (agreement, adjusted_rand, clustering_accuracy)

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 
 from benchmarks.commands import run as session
 from benchmarks.commands.cli import main
-from benchmarks.data.datasets.base import Wanted
+from benchmarks.data.datasets.base import LoadOptions
 from benchmarks.data.datasets.digits import Digits
 from benchmarks.runs.executors.base import Outcome
 
@@ -157,13 +157,13 @@ def fuzz(
 def planned_only(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let commands stop where training would start; returns the runs' folders so far."""
     folders: list[str] = []
-    digits: dict[Wanted, Any] = {}
+    digits: dict[LoadOptions, Any] = {}
     read = Digits.read
 
-    def read_once(dataset: Digits, root: Path, wanted: Wanted) -> Any:
-        if wanted not in digits:
-            digits[wanted] = read(dataset, root, wanted)
-        return digits[wanted]
+    def read_once(dataset: Digits, root: Path, options: LoadOptions) -> Any:
+        if options not in digits:
+            digits[options] = read(dataset, root, options)
+        return digits[options]
 
     def check(runs: Any, place: Any) -> Outcome:
         for run in runs:

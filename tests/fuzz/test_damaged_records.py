@@ -18,10 +18,10 @@ from benchmarks.commands.list import runs as list_runs
 from benchmarks.common.errors import BenchError
 from benchmarks.data import datasets
 from benchmarks.report.build import build
-from benchmarks.report.data.comparison import read_failures
 from benchmarks.report.write import write_report
 from benchmarks.runs import store as records
 from benchmarks.runs.execute import RunContext, execute, finished_record, reusable_record
+from benchmarks.runs.failures import read_failures
 from benchmarks.runs.plan import choose, make_plan
 from benchmarks.runs.spec import RunSpec
 from benchmarks.training import checkpoint

@@ -79,8 +79,8 @@ def made(run: RunSpec, where: RunContext) -> dict[str, Any]:
     arrays = store.read_arrays(folder, store.EMBEDDINGS) or {}
     return {
         "epoch": record.final.epoch,
-        "knn": record.final.knn,
-        "figures": sorted(record.final.figures),
+        "knn": record.value("knn"),
+        "metrics": sorted(record.final.measurements),
         "losses": store.read_epochs(folder)["loss"].tolist(),
         "device": record.environment.device,
         "slices": [(part.first_epoch, part.last_epoch, part.device) for part in record.slices],
@@ -139,7 +139,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     plan, host = runs(), torch.device("cpu")
     low = runs(precision="bf16", epochs=1)
-    cropped = runs(crop_size=6, partners="neighbour", linear_features="pooled")["invaspread"]
+    cropped = runs(crop_size=6, positive="neighbour", linear_features="pooled")["invaspread"]
     found: dict[str, Any] = {
         "host": {
             name: answer(lambda run=run: made(run, place(folder / "host", host)))

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import methods
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.data.transforms.augment import Augmentation, augment, prepare
 from methods import Batch
 
@@ -71,7 +71,7 @@ def step(method: methods.Method, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def build(name: str) -> methods.Method:
-    return methods.get(name)(BACKBONES["resnet10-16"](16), INSTANCES).to(META).train()
+    return methods.get(name)(backbones.get("resnet10-16")(16), INSTANCES).to(META).train()
 
 
 @pytest.mark.parametrize("name", OWN_LOSSES)
@@ -112,4 +112,4 @@ class Mixes(methods.Method):
 @pytest.mark.parametrize("kind", [Waits, Mixes])
 def test_a_method_that_waits_or_mixes_devices_is_found(kind, pixels):
     with pytest.raises((RuntimeError, NotImplementedError)), OneDevice():
-        step(kind(BACKBONES["resnet10-16"](16), INSTANCES).to(META).train(), pixels)
+        step(kind(backbones.get("resnet10-16")(16), INSTANCES).to(META).train(), pixels)

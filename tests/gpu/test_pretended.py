@@ -54,7 +54,7 @@ def test_the_pretended_device_refuses_what_cuda_refuses(mistake, answers):
 def test_a_run_that_is_resumed_on_the_device_learns_as_on_the_cpu(name, answers):
     expected, found = value(answers["host"][name]), value(answers["resumed"][name])
     assert found["epoch"] == expected["epoch"]
-    assert found["figures"] == expected["figures"]  # all of the evaluation was made
+    assert found["metrics"] == expected["metrics"]  # all of the evaluation was made
     assert found["device"] == "Pretended GPU"
     # MOM mines by another search on the device, whose ties differ.
     tolerance = 0.1 if name == "mom" else 1e-5
@@ -72,7 +72,7 @@ def test_both_slices_of_a_resumed_run_are_listed(name, answers):
 @pytest.mark.parametrize("name", METHODS)
 def test_bf16_trains_and_evaluates_on_the_device(name, answers):
     found, full = value(answers["bf16"][name]), value(answers["host"][name])
-    assert set(full["figures"]) - set(found["figures"]) <= {"nmi_previous"}  # of one epoch: none
+    assert set(full["metrics"]) - set(found["metrics"]) <= {"nmi_previous"}  # of one epoch: none
     if name != "random-cnn":
         assert found["losses"][0] == pytest.approx(full["losses"][0], rel=0.2)
         assert found["losses"][0] != full["losses"][0]  # the network ran in another precision
@@ -87,4 +87,4 @@ def test_images_off_the_device_give_the_same_run(variant, answers):
 def test_crops_and_neighbours_on_the_device(answers):
     found = value(answers["variants"]["cropped"])
     assert found["epoch"] == 2
-    assert "linear" in found["figures"]
+    assert "linear@embedding" in found["metrics"]

@@ -3,18 +3,13 @@
 import pytest
 import torch
 
+from helpers import arrays
+
 
 @pytest.fixture
 def unit():
     """Return rows of unit length in float64, the same for the same seed."""
-
-    def rows(*shape, seed=0):
-        drawn = torch.randn(
-            *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-        )
-        return drawn / drawn.norm(dim=-1, keepdim=True)
-
-    return rows
+    return arrays.unit
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import methods.deepcluster as module
-from methods import Batch
+from helpers.training_set import FlatEncoder, Looked
+from methods import Batch, Clock
 from methods.base import normalise
 from methods.deepcluster import DeepCluster
 from methods.testing.toy import Trial, toy_encoder
@@ -20,7 +21,7 @@ def blobs(seed=0):
 
 def method_on_blobs(**options):
     options = {"clusters": 3, "pca": 2, **options}
-    return DeepCluster(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)), 90, **options)
+    return DeepCluster(FlatEncoder(12, 4), 90, **options)
 
 
 def same_partition(first, second):
@@ -32,7 +33,7 @@ def test_pseudo_labels_find_well_separated_groups():
     for seed in range(5):  # k-means from one start may end in a local optimum
         torch.manual_seed(seed)
         method = method_on_blobs()
-        method.start_epoch(0, blobs)
+        method.start_epoch(Clock(epoch=0, epochs=3), Looked(blobs))
         found.append(same_partition(method.pseudo_labels, CLASSES))
     assert any(found)
 
@@ -48,7 +49,7 @@ def test_kmeans_gets_whitened_unit_rows_and_a_seed_of_the_random_state(monkeypat
     method = method_on_blobs(iterations=7)
     for start in (1, 1, 2):
         torch.manual_seed(start)
-        method.start_epoch(0, blobs)
+        method.start_epoch(Clock(epoch=0, epochs=3), Looked(blobs))
     points, clusters, seed, iterations = calls[0]
     assert (clusters, iterations, points.shape) == (3, 7, (90, 2))
     torch.testing.assert_close(points.norm(dim=1), torch.ones(90))
@@ -56,19 +57,19 @@ def test_kmeans_gets_whitened_unit_rows_and_a_seed_of_the_random_state(monkeypat
     assert calls[2][2] != seed
 
 
-def test_figures_compare_with_the_last_epoch(monkeypatch):
+def test_metrics_compare_with_the_last_epoch(monkeypatch):
     assignments = iter(
         [CLASSES.numpy(), ((CLASSES + 1) % 3).numpy(), torch.zeros(90).long().numpy()]
     )
     monkeypatch.setattr(module, "kmeans", lambda *_: (None, next(assignments)))
     method = method_on_blobs()
-    assert method.figures() == {}
-    method.start_epoch(0, blobs)
-    assert method.figures() == pytest.approx({"clusters_empty": 0, "cluster_largest": 1 / 3})
-    method.start_epoch(1, blobs)
-    assert method.figures()["nmi_previous"] == pytest.approx(1)
-    method.start_epoch(2, blobs)
-    assert method.figures() == {"clusters_empty": 2, "cluster_largest": 1, "nmi_previous": 0}
+    assert method.metrics() == {}
+    method.start_epoch(Clock(epoch=0, epochs=3), Looked(blobs))
+    assert method.metrics() == pytest.approx({"clusters_empty": 0, "cluster_largest": 1 / 3})
+    method.start_epoch(Clock(epoch=1, epochs=3), Looked(blobs))
+    assert method.metrics()["nmi_previous"] == pytest.approx(1)
+    method.start_epoch(Clock(epoch=2, epochs=3), Looked(blobs))
+    assert method.metrics() == {"clusters_empty": 2, "cluster_largest": 1, "nmi_previous": 0}
 
 
 def test_each_epoch_starts_a_new_classifier_in_the_same_tensors():
@@ -76,10 +77,10 @@ def test_each_epoch_starts_a_new_classifier_in_the_same_tensors():
     method = DeepCluster(toy_encoder(), 1024, clusters=50)
     pointers = [p.data_ptr() for p in method.classifier.parameters()]
     embeddings = normalise(torch.randn(1024, 32))
-    method.start_epoch(0, lambda: embeddings)
+    method.start_epoch(Clock(epoch=0, epochs=2), Looked(lambda: embeddings))
     first = method.classifier.weight.clone()
     nn.init.ones_(method.classifier.bias)
-    method.start_epoch(1, lambda: embeddings)
+    method.start_epoch(Clock(epoch=1, epochs=2), Looked(lambda: embeddings))
     assert not torch.equal(first, method.classifier.weight)
     assert method.classifier.weight.std().item() == pytest.approx(0.01, rel=0.1)
     assert not method.classifier.bias.any()
@@ -124,7 +125,7 @@ def test_uniform_order_visits_clusters_alike_and_scrambled_takes_positions_for_n
 
 def test_pca_defaults_to_the_width_of_the_embedding_at_most_256():
     assert DeepCluster(toy_encoder(), 1024).pca == 32
-    assert DeepCluster(nn.Linear(4, 300), 1024).pca == 256
+    assert DeepCluster(FlatEncoder(4, 300), 1024).pca == 256
 
 
 @pytest.mark.parametrize(
@@ -142,9 +143,11 @@ def test_the_constructor_refuses_wrong_options(options, message):
         method_on_blobs(**options)
 
 
-def test_embed_all_must_cover_the_training_set():
-    with pytest.raises(ValueError, match=r"embed_all\(\): expected shape \(90, d\), got \(10, 4\)"):
-        method_on_blobs().start_epoch(0, lambda: torch.randn(10, 4))
+def test_the_rows_must_cover_the_training_set():
+    with pytest.raises(
+        ValueError, match=r"train.embeddings\(\): expected shape \(90, d\), got \(10, 4\)"
+    ):
+        method_on_blobs().start_epoch(Clock(), Looked(lambda: torch.randn(10, 4)))
 
 
 def test_labels_are_looked_up_by_image_number():

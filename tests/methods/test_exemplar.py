@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from helpers.arrays import gaussian
 from methods.base import normalise
 from methods.exemplar import Exemplar, exemplar_loss
 from methods.testing.toy import Trial, toy_encoder
@@ -17,16 +18,14 @@ def naive(embeddings, weights, index):
     return total / len(embeddings)
 
 
-def random(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 def test_value_and_gradient_are_those_of_a_double_loop():
     index = torch.tensor([3, 0, 3, 8])
     results = []
     for function in (exemplar_loss, naive):
-        embeddings, weights = random(4, 5).requires_grad_(), random(9, 5, seed=1).requires_grad_()
+        embeddings, weights = (
+            gaussian(4, 5).requires_grad_(),
+            gaussian(9, 5, seed=1).requires_grad_(),
+        )
         loss = function(embeddings, weights, index)
         results.append((loss, *torch.autograd.grad(loss, (embeddings, weights))))
     for found, expected in zip(*results, strict=True):
@@ -34,18 +33,18 @@ def test_value_and_gradient_are_those_of_a_double_loop():
 
 
 def test_temperature_divides_the_logits():
-    embeddings, weights, index = random(4, 5), random(9, 5, seed=1), torch.arange(4)
+    embeddings, weights, index = gaussian(4, 5), gaussian(9, 5, seed=1), torch.arange(4)
     found = exemplar_loss(embeddings, weights, index, temperature=0.1)
     torch.testing.assert_close(found, exemplar_loss(embeddings * 10, weights, index))
 
 
 def test_zero_weights_give_the_logarithm_of_the_number_of_instances():
-    loss = exemplar_loss(random(4, 5), torch.zeros(70, 5), torch.arange(4))
+    loss = exemplar_loss(gaussian(4, 5), torch.zeros(70, 5), torch.arange(4))
     assert loss.item() == pytest.approx(math.log(70))
 
 
 def test_autocast_changes_nothing():
-    embeddings, weights = random(16, 32).float(), random(99, 32).float()
+    embeddings, weights = gaussian(16, 32).float(), gaussian(99, 32).float()
     expected = exemplar_loss(embeddings, weights, torch.arange(16))
     with torch.autocast("cpu", torch.bfloat16):
         assert exemplar_loss(embeddings, weights, torch.arange(16)).item() == expected.item()
@@ -53,9 +52,9 @@ def test_autocast_changes_nothing():
 
 def test_wrong_arguments_are_named():
     with pytest.raises(ValueError, match=r"weights: expected shape \(n, 5\), got \(9, 4\)"):
-        exemplar_loss(random(4, 5), random(9, 4), torch.arange(4))
+        exemplar_loss(gaussian(4, 5), gaussian(9, 4), torch.arange(4))
     with pytest.raises(ValueError, match=r"index: expected shape \(4,\), got \(9,\)"):
-        exemplar_loss(random(4, 5), random(9, 5), torch.arange(9))
+        exemplar_loss(gaussian(4, 5), gaussian(9, 5), torch.arange(9))
     with pytest.raises(ValueError, match="temperature: expected"):
         Exemplar(toy_encoder(), 10, temperature=-1.0)
 

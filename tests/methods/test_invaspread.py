@@ -5,20 +5,15 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.arrays import gaussian, unit
 from methods import Batch
 from methods.base import normalise
-from methods.invaspread import InvaSpread, instance_spread_loss
+from methods.invaspread import InvaSpread, instance_spread_loss, select
 from methods.testing.toy import Trial, toy_encoder
 
 N, D = 128, 128
 SAME = torch.eye(1, D).expand(N, D)
 ORTHOGONAL = torch.eye(N, D)
-
-
-def unit(rows: int, width: int, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randn(rows, width, generator=generator, dtype=torch.float64)
-    return rows / rows.norm(dim=1, keepdim=True)
 
 
 def kept(candidates, scores, negatives, half):
@@ -90,17 +85,13 @@ def naive(
 def test_value_and_gradient_are_those_of_a_double_loop(negatives, options, instances, temperature):
     found, expected = [], []
     for function, results in ((instance_spread_loss, found), (naive, expected)):
-        first = unit(instances, 3, 0).requires_grad_()
-        second = normalise_double(unit(instances, 3, 0) + 0.5 * unit(instances, 3, 1))
-        second.requires_grad_()
+        first = unit(instances, 3).requires_grad_()
+        second = unit(instances, 3) + 0.5 * unit(instances, 3, seed=1)
+        second = (second / second.norm(dim=1, keepdim=True)).requires_grad_()
         loss = function(first, second, temperature, negatives, **options)
         results += [loss, *torch.autograd.grad(loss, (first, second))]
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
-
-
-def normalise_double(rows):
-    return rows / rows.norm(dim=1, keepdim=True)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +110,14 @@ def test_golden_values_at_temperature_a_tenth(first, symmetric, printed):
 )
 def test_golden_value_of_random_embeddings(options, expected):
     losses = [
-        instance_spread_loss(unit(N, D, s), unit(N, D, 50 + s), **options).item() for s in range(20)
+        instance_spread_loss(unit(N, D, seed=s), unit(N, D, seed=50 + s), **options).item()
+        for s in range(20)
     ]
     assert np.mean(losses) == pytest.approx(expected, abs=0.1)
 
 
 def test_hard_negatives_are_128_of_254():
-    first, second = unit(N, D, 0), unit(N, D, 1)
+    first, second = unit(N, D), unit(N, D, seed=1)
     clean = instance_spread_loss(first, second, negatives="hard", reduction="sum")
     scores = torch.cat([first, second]) @ torch.cat([first, second]).T / 0.1
     diagonals = torch.eye(2 * N, dtype=torch.bool) | torch.eye(2 * N, dtype=torch.bool).roll(N, 1)
@@ -139,6 +131,15 @@ def test_hard_negatives_are_128_of_254():
         first, second, negatives="hard", scaling="authors", reduction="sum"
     )
     torch.testing.assert_close(mean, total / 129)
+
+
+@pytest.mark.parametrize(("columns", "kept"), [(0, 0), (1, 1), (2, 2), (3, 2), (254, 128)])
+def test_hard_and_easy_negatives_are_the_largest_and_smallest_of_each_row(columns, kept):
+    logits = gaussian(3, columns)
+    assert torch.equal(select(logits, "all"), logits)
+    ranked = logits.sort(1).values
+    for negatives, expected in (("hard", ranked[:, columns - kept :]), ("easy", ranked[:, :kept])):
+        assert torch.equal(select(logits, negatives).sort(1).values, expected)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.05, 0.01])
@@ -180,7 +181,7 @@ def test_a_negative_that_is_recognised_for_sure_is_pushed_with_a_finite_gradient
 
 
 def test_autocast_changes_nothing():
-    first, second = unit(N, D, 0).float(), unit(N, D, 1).float()
+    first, second = unit(N, D).float(), unit(N, D, seed=1).float()
     expected = instance_spread_loss(first, second, 0.05)
     with torch.autocast("cpu", torch.bfloat16):
         found = instance_spread_loss(first, second, 0.05)
@@ -190,7 +191,7 @@ def test_autocast_changes_nothing():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_inputs_are_widened(dtype):
-    first, second = (unit(16, 32, s).to(dtype).requires_grad_() for s in (0, 1))
+    first, second = (unit(16, 32, seed=s).to(dtype).requires_grad_() for s in (0, 1))
     loss = instance_spread_loss(first, second)
     loss.backward()
     expected = instance_spread_loss(first.float(), second.float())
@@ -202,7 +203,7 @@ def test_half_precision_inputs_are_widened(dtype):
 @pytest.mark.parametrize("form", ["symmetric", "eq7"])
 @pytest.mark.parametrize("negatives", ["all", "hard", "easy"])
 def test_one_instance_has_no_negatives_and_no_loss(form, negatives):
-    first, second = unit(1, 8, 0).requires_grad_(), unit(1, 8, 1).requires_grad_()
+    first, second = unit(1, 8).requires_grad_(), unit(1, 8, seed=1).requires_grad_()
     loss = instance_spread_loss(first, second, negatives=negatives, form=form)
     loss.backward()
     assert loss.item() == 0
@@ -210,7 +211,7 @@ def test_one_instance_has_no_negatives_and_no_loss(form, negatives):
 
 
 def test_two_instances_give_eq7_nothing_to_compare_with_but_the_self_term():
-    first, second = unit(2, 8, 0), unit(2, 8, 1)
+    first, second = unit(2, 8), unit(2, 8, seed=1)
     assert instance_spread_loss(first, second, form="eq7", denominator="self").isfinite()
     with pytest.raises(ValueError, match="at least 2 logits in the denominator"):
         instance_spread_loss(first, second, form="eq7")
@@ -219,7 +220,7 @@ def test_two_instances_give_eq7_nothing_to_compare_with_but_the_self_term():
 def test_detaching_halves_the_gradient():
     norms = []
     for detach in (True, False):
-        first, second = unit(N, D, 0).requires_grad_(), unit(N, D, 1)
+        first, second = unit(N, D).requires_grad_(), unit(N, D, seed=1)
         instance_spread_loss(first, second, detach=detach).backward()
         along = (first.grad * first).sum(1, keepdim=True) * first
         norms.append((first.grad - along).detach())
@@ -229,7 +230,7 @@ def test_detaching_halves_the_gradient():
 
 
 def test_arrays_are_accepted():
-    first, second = unit(6, 4, 0), unit(6, 4, 1)
+    first, second = unit(6, 4), unit(6, 4, seed=1)
     found = instance_spread_loss(first.numpy(), second.numpy())
     torch.testing.assert_close(found, instance_spread_loss(first, second))
 
@@ -272,7 +273,7 @@ def test_batch_statistics_are_those_of_a_group(groups):
     rows = torch.cat([normalise(encoder(images[start:end])) for start, end in passes])
     found = method.loss(Batch(torch.arange(8), views))
     torch.testing.assert_close(found, instance_spread_loss(rows[:8], rows[8:]))
-    assert method.encoder[1].num_batches_tracked == groups
+    assert method.encoder.backbone[1].num_batches_tracked == groups
 
 
 def test_options_reach_the_loss():

@@ -3,16 +3,11 @@ import math
 import pytest
 import torch
 
-from methods.base import normalise
+from helpers.arrays import unit
 from methods.lifted import Lifted, lifted_structure_loss
 from methods.testing.toy import Trial, toy_encoder
 
 LABELS = torch.tensor([4, 1, 4, 1, 1, 9])
-
-
-def random(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return normalise(torch.randn(*shape, generator=generator)).double()
 
 
 def naive(embeddings, labels, margin):
@@ -36,7 +31,7 @@ def naive(embeddings, labels, margin):
 def test_value_and_gradient_are_those_of_a_loop(margin):
     results = []
     for function in (lifted_structure_loss, naive):
-        rows = random(6, 4).requires_grad_()
+        rows = unit(6, 4).requires_grad_()
         loss = function(rows, LABELS, margin)
         results.append((loss, *torch.autograd.grad(loss, rows)))
     for found, expected in zip(*results, strict=True):
@@ -51,13 +46,13 @@ def test_two_pairs_in_closed_form():
 
 
 def test_the_margin_is_one():
-    rows = random(6, 4)
+    rows = unit(6, 4)
     assert lifted_structure_loss(rows, LABELS) == lifted_structure_loss(rows, LABELS, 1.0)
 
 
 @pytest.mark.parametrize("labels", [[5] * 6, list(range(6))], ids=["one class", "no pair"])
 def test_without_pairs_or_negatives_there_is_nothing_to_lose(labels):
-    rows = random(6, 4).float().requires_grad_()
+    rows = unit(6, 4).float().requires_grad_()
     loss = lifted_structure_loss(rows, torch.tensor(labels))
     loss.backward()
     assert loss.item() == 0
@@ -80,7 +75,7 @@ def test_a_collapsed_embedding_has_a_finite_gradient():
 )
 def test_wrong_arguments_are_named(labels, margin, message):
     with pytest.raises(ValueError, match=message):
-        lifted_structure_loss(random(6, 4), labels, margin)
+        lifted_structure_loss(unit(6, 4), labels, margin)
 
 
 def test_the_constructor_refuses_a_margin_of_0():

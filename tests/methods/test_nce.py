@@ -153,7 +153,7 @@ def test_no_gradient_flows_through_the_normaliser():
     method, batch = trial.method, trial.batch()
     x = trial_scores(method, batch, 1)
     partition = x.detach().mean() * INSTANCES
-    bias = method.encoder[-1].bias
+    bias = method.encoder.head.bias
     (expected,) = torch.autograd.grad(nce_loss(x[:, 0], x[:, 1:], partition, INSTANCES), bias)
     torch.manual_seed(1)
     (found,) = torch.autograd.grad(method.loss(batch), bias)

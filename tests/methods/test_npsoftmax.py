@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from helpers.arrays import unit
 from methods import Batch
 from methods.npsoftmax import NPSoftmax, nonparametric_softmax_loss
 from methods.testing.toy import INSTANCES, Trial, toy_encoder
@@ -15,11 +16,6 @@ def naive(embeddings, bank, index, temperature):
         weights = [(row @ embedding / temperature).exp() for row in bank]
         total = total - (weights[own] / sum(weights)).log()
     return total / len(embeddings)
-
-
-def unit(*shape, seed=0):
-    rows = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return rows / rows.norm(dim=-1, keepdim=True)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0])
@@ -95,8 +91,8 @@ def test_the_loss_compares_with_the_memory_before_the_step():
     torch.testing.assert_close(method.bank, before)
     expected = nonparametric_softmax_loss(embeddings, before, batch.index, 0.3)
     torch.testing.assert_close(loss, expected)
-    (slope,) = torch.autograd.grad(loss, method.encoder[-1].bias)
-    (reference,) = torch.autograd.grad(expected, method.encoder[-1].bias)
+    (slope,) = torch.autograd.grad(loss, method.encoder.head.bias)
+    (reference,) = torch.autograd.grad(expected, method.encoder.head.bias)
     torch.testing.assert_close(slope, reference)
 
 

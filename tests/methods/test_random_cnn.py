@@ -21,7 +21,7 @@ def test_the_loss_is_zero_without_gradient():
 def test_statistics_of_the_data_are_averaged_over_all_batches():
     torch.manual_seed(0)
     method = RandomCNN(toy_encoder(), 10, statistics="data")
-    convolution, normalisation = method.encoder[0], method.encoder[1]
+    convolution, normalisation = method.encoder.backbone[:2]
     batches = [torch.randn(8, 3, 8, 8) * scale for scale in (1, 2, 3)]
     before = [p.clone() for p in method.parameters()]
     for images in batches:
@@ -36,8 +36,8 @@ def test_statistics_of_the_data_are_averaged_over_all_batches():
 
 def test_initial_statistics_leave_the_layers_alone():
     encoder = RandomCNN(toy_encoder(), 10).encoder
-    assert encoder[1].momentum == 0.1
-    assert torch.equal(encoder[1].running_var, torch.ones(16))
+    assert encoder.backbone[1].momentum == 0.1
+    assert torch.equal(encoder.backbone[1].running_var, torch.ones(16))
 
 
 def test_the_constructor_refuses_wrong_options():

@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.arrays import gaussian
 from methods import Batch
 from methods.testing.toy import Trial, toy_encoder
 from methods.triplet import Triplet, pair_distance, triplet_loss
@@ -25,17 +26,12 @@ def naive(anchors, positives, negatives, margin, distance):
     return sum(losses) / len(losses)
 
 
-def random(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 @pytest.mark.parametrize("distance", ["euclidean", "sqeuclidean", "cosine"])
 @pytest.mark.parametrize("negatives", [(5, 4), (5, 3, 4)], ids=["one", "several"])
 def test_value_and_gradient_are_those_of_a_loop(distance, negatives):
     results = []
     for function in (triplet_loss, naive):
-        leaves = [random(5, 4), random(5, 4, seed=1), random(*negatives, seed=2)]
+        leaves = [gaussian(5, 4), gaussian(5, 4, seed=1), gaussian(*negatives, seed=2)]
         leaves = [leaf.requires_grad_() for leaf in leaves]
         if function is triplet_loss:
             loss = triplet_loss(*leaves, 0.5, distance=distance)
@@ -74,7 +70,7 @@ def test_near_pairs_keep_their_distance_in_fp32():
 
 
 def test_arrays_are_accepted():
-    rows = [random(5, 4, seed=seed) for seed in range(3)]
+    rows = [gaussian(5, 4, seed=seed) for seed in range(3)]
     found = triplet_loss(*(row.numpy() for row in rows), 0.5)
     torch.testing.assert_close(found, triplet_loss(*rows, 0.5))
 
@@ -129,7 +125,7 @@ def test_both_views_are_anchors_and_each_others_positive():
     assert trial.method.loss(batch).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
-def test_figures_show_a_collapse():
+def test_metrics_show_a_collapse():
     class Constant(nn.Module):
         embedding_size = 4
 
@@ -137,10 +133,10 @@ def test_figures_show_a_collapse():
             return torch.ones(len(images), 4)
 
     method = Triplet(Constant(), 10)
-    assert method.figures() == {}
+    assert method.metrics() == {}
     batch = Batch(torch.arange(3), (torch.randn(3, 3, 8, 8),) * 2)
     assert method.loss(batch).item() == pytest.approx(0.5)
-    assert method.figures() == pytest.approx(
+    assert method.metrics() == pytest.approx(
         {"positive_distance": 0.0, "negative_distance": 0.0}, abs=1e-5
     )
 

@@ -31,13 +31,13 @@ def test_the_loss_is_batch_hard_with_one_positive_each():
     assert trial.method.loss(batch).item() == pytest.approx(sum(losses).item() / 12, abs=1e-6)
 
 
-def test_figures_hold_the_distances_of_the_last_step():
+def test_metrics_hold_the_distances_of_the_last_step():
     torch.manual_seed(0)
     trial = Trial(TripletHard, {})
     trial.train(1)
-    figures = trial.method.figures()
-    assert set(figures) == {"positive_distance", "negative_distance"}
-    assert all(0 < value < 2 for value in figures.values())
+    metrics = trial.method.metrics()
+    assert set(metrics) == {"positive_distance", "negative_distance"}
+    assert all(0 < value < 2 for value in metrics.values())
 
 
 @pytest.mark.parametrize("option", [{"margin": 0.0}, {"distance": "x"}])

@@ -1,16 +1,11 @@
 import pytest
 import torch
 
-from methods.base import normalise
+from helpers.arrays import unit
 from methods.testing.toy import Trial, toy_encoder
 from methods.triplet_semihard import TripletSemihard, semihard_triplet_loss
 
 LABELS = torch.tensor([4, 1, 4, 1, 1, 9, 9, 4])
-
-
-def random(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return normalise(torch.randn(*shape, generator=generator)).double()
 
 
 def naive(embeddings, labels, margin):
@@ -34,7 +29,7 @@ def naive(embeddings, labels, margin):
 def test_value_and_gradient_are_those_of_a_loop(margin, seed):
     results = []
     for function in (semihard_triplet_loss, naive):
-        rows = random(8, 3, seed=seed).requires_grad_()
+        rows = unit(8, 3, seed=seed).requires_grad_()
         loss = function(rows, LABELS, margin)
         results.append((loss, *torch.autograd.grad(loss, rows)))
     for found, expected in zip(*results, strict=True):
@@ -54,7 +49,7 @@ def test_the_negative_is_the_closest_one_beyond_the_positive():
 
 @pytest.mark.parametrize("labels", [[5] * 8, list(range(8))], ids=["one class", "no pair"])
 def test_without_pairs_or_negatives_there_is_nothing_to_lose(labels):
-    rows = random(8, 3).float().requires_grad_()
+    rows = unit(8, 3).float().requires_grad_()
     loss = semihard_triplet_loss(rows, torch.tensor(labels))
     loss.backward()
     assert loss.item() == 0
@@ -79,7 +74,7 @@ def test_a_collapsed_embedding_loses_the_margin_with_a_finite_gradient():
 )
 def test_wrong_arguments_are_named(labels, margin, message):
     with pytest.raises(ValueError, match=message):
-        semihard_triplet_loss(random(8, 3), labels, margin)
+        semihard_triplet_loss(unit(8, 3), labels, margin)
 
 
 def test_the_constructor_refuses_a_margin_of_0():

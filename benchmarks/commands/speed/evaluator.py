@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from benchmarks.commands.speed import memory
 from benchmarks.commands.speed.record import Evaluation
 from benchmarks.commands.speed.timing import seconds
-from evaluation.backends.neighbours import kmeans
+from evaluation.backends.kmeans import kmeans
 from evaluation.metrics.knn import knn_predict
 from evaluation.metrics.retrieval import recall_at_k
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.commands.speed import plain_pipeline, training
 from benchmarks.commands.speed.evaluator import Sizes, evaluator
 from benchmarks.commands.speed.limits import flops_per_view, matrix_peak
@@ -16,7 +16,7 @@ from benchmarks.commands.speed.record import Evaluation, Network, SpeedRecord, T
 from benchmarks.commands.speed.scaling import INSTANCES, scaling
 from benchmarks.commands.speed.streaming import streaming
 from benchmarks.common.allocator import keep_freed_memory
-from benchmarks.common.errors import UsageProblem, unknown_name
+from benchmarks.common.errors import UsageProblem
 from benchmarks.data.datasets.base import ImageData, Split
 from benchmarks.runs.plan import Choice, choose, make_plan
 from benchmarks.runs.provenance import describe
@@ -72,9 +72,7 @@ def check(settings: Settings, results: Path | None = None) -> None:
     if not settings.backbones:
         raise UsageProblem("--backbones: expected names of networks joined by commas, found none")
     for name in settings.backbones:
-        if name not in BACKBONES:
-            raise unknown_name("backbone", name, BACKBONES)
-        BACKBONES[name].identify(None)
+        backbones.get(name).identify(None)
     choose(settings.methods)
     if results is not None:
         require_writable(results)
@@ -175,7 +173,7 @@ def _plain_embedding(run: RunSpec, device: torch.device, budget: float) -> float
 
 def _network(run: RunSpec, embed_plain: float, knn: Evaluation, settings: Settings) -> Network:
     rate = training.embedding_rate(run, settings.device, settings.budget)
-    encoder = BACKBONES[run.recipe.backbone](run.recipe.embedding_size)
+    encoder = backbones.get(run.recipe.backbone)(run.recipe.embedding_size)
     eager, compiled, compiling = training.compiled_rate(run, settings.device, settings.budget)
     return Network(
         backbone=run.recipe.backbone,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from benchmarks.commands.speed.record import Scaling
 from benchmarks.commands.speed.timing import repeated
 from methods import Batch, Method
+from methods.base import views_of
 from methods.invaspread import InvaSpread
 from methods.nce import NCE
 from methods.npsoftmax import NPSoftmax
@@ -60,7 +61,7 @@ def scaling(
 def _step(method: Method, batch_size: int, embedding_size: int, device: torch.device) -> None:
     views = tuple(
         torch.randn(batch_size, embedding_size, device=device, requires_grad=True)
-        for _ in range(method.views)
+        for _ in views_of(method.views)
     )
     batch = Batch(torch.randint(method.instances, (batch_size,), device=device), views)
     method.loss(batch).backward()  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
 """The trainer's own speed: its real loop on a few steps of an epoch, phase by phase."""
 
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.commands.speed import memory, plain_pipeline
 from benchmarks.commands.speed.limits import Bare
 from benchmarks.commands.speed.record import Training
@@ -23,6 +23,7 @@ from benchmarks.runs.spec import DatasetSpec, RunSpec
 from benchmarks.training import checkpoint
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.trainer import Trainer
+from methods.base import TrainingSet, views_of
 
 ROUNDS = 4
 """The suite and the bare network take turns so often; the fastest turns of both are compared, as
@@ -41,24 +42,42 @@ class Excerpt(Trainer):
         """Return the first batches."""
         return super().batches(epoch)[: self.steps]
 
-    def embed_training_images(self) -> Tensor:
-        """Return random embeddings: the pass over all images is measured by itself."""
-        size = self.recipe.embedding_size
-        draws = torch.Generator(self.device).manual_seed(0)
-        shape = len(self.images.train), size
-        return F.normalize(torch.randn(shape, generator=draws, device=self.device))
+    def training_set(self) -> TrainingSet:
+        """Return random rows: the pass over all images is measured by itself."""
+        return RandomRows(self)
+
+
+@dataclass(frozen=True)
+class RandomRows:
+    """A training set whose rows are random, of the shapes that the encoder gives."""
+
+    trainer: Trainer
+
+    def features(self) -> Tensor:
+        """Return (n, feature_size)."""
+        return self._rows(self.trainer.method.backbone.feature_size)
+
+    def embeddings(self) -> Tensor:
+        """Return (n, d), of unit norm."""
+        return F.normalize(self._rows(self.trainer.recipe.embedding_size))
+
+    def _rows(self, width: int) -> Tensor:
+        device = self.trainer.device
+        draws = torch.Generator(device).manual_seed(0)
+        shape = len(self.trainer.images.train), width
+        return torch.randn(shape, generator=draws, device=device)
 
 
 def plain_rate(run: RunSpec, device: torch.device, budget: float) -> float:
     """Return the views a second of the plain pipeline with the run's method and network."""
     trainer = excerpt(replace(run, precision="fp32"), device)
     trainer.method.to(memory_format=torch.contiguous_format)
-    trainer.method.start_epoch(0, trainer.embed_training_images)
+    trainer.start(0)
     data, recipe = run.data.load(), run.recipe
     transform = plain_pipeline.training_transform(
         data.image_size, recipe.augmentation, data.mean, data.std
     )
-    views = plain_pipeline.Views(data.train.images, transform, run.method.views)
+    views = plain_pipeline.Views(data.train.images, transform, len(trainer.views))
     return plain_pipeline.training_rate(trainer.method, recipe, views, device, budget)
 
 
@@ -81,7 +100,7 @@ def embedding_rate(run: RunSpec, device: torch.device, budget: float) -> float:
     data = replace(whole, train=Split(whole.train.images[:EMBEDDED], None), test=None)
     spec = DatasetSpec.of(ImageRequest(lambda *_: data), data)
     trainer = build_trainer(replace(run, data=spec), null_context(device))
-    return EMBEDDED / repeated(trainer.embed_training_images, device, budget)
+    return EMBEDDED / repeated(trainer.evaluator.embedder.training_embeddings, device, budget)
 
 
 def compiled_rate(
@@ -128,12 +147,12 @@ def suite(run: RunSpec, device: torch.device, budget: float, plain: float) -> Tr
     fastest = min(turns, key=lambda phases: sum(phases.values()))
     step = sum(fastest.values())
     start, saved = min(starts), _checkpoint_seconds(trainer, run, device)
-    views = run.recipe.batch_size * run.method.views
+    views = run.recipe.batch_size * len(trainer.views)
     training = step * _steps(run) + saved
     return Training(
         method=run.method.name,
         backbone=run.recipe.backbone,
-        views=run.method.views,
+        views=len(trainer.views),
         plain=plain,
         suite=_steps(run) * views / training,
         bare=views / min(bares),
@@ -160,9 +179,10 @@ def _lap_at_encoder(trainer: Trainer) -> None:
 def _bare(run: RunSpec, device: torch.device) -> Bare:
     """Return the bare pass of the run's network on as many images as a step has."""
     side = run.recipe.crop_size or run.data.image_size
-    shape = run.recipe.batch_size * run.method.views, 3, side, side
+    views = len(views_of(run.method.views))
+    shape = run.recipe.batch_size * views, 3, side, side
     images = torch.randn(shape, device=device).to(memory_format=torch.channels_last)
-    encoder = BACKBONES[run.recipe.backbone](run.recipe.embedding_size).to(device)
+    encoder = backbones.get(run.recipe.backbone)(run.recipe.embedding_size).to(device)
     return Bare(encoder.to(memory_format=torch.channels_last), images, run.precision)
 
 

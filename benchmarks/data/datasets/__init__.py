@@ -1,50 +1,73 @@
-"""Data sets by name: each one is a few facts and a reader that returns uint8 arrays."""
+"""Data sets by name: each one is a few facts and a reader that returns uint8 arrays.
+
+A subclass of `Dataset` with a `name` is found here: the suite's own, those of installed packages
+(entry point `instbench.datasets`) and those of plug-in files; `hf:NAME` is one of Hugging Face's.
+"""
 
 from pathlib import Path
 
-from benchmarks.common.errors import UsageProblem, unknown_name
+from benchmarks.common.errors import UsageProblem
 from benchmarks.data.basics import Report, default_root, silent
 from benchmarks.data.datasets import base
-from benchmarks.data.datasets.base import Dataset, ImageData, Split, readable
-from benchmarks.data.datasets.cars196 import Cars196
-from benchmarks.data.datasets.cifar import Cifar10, Cifar100
-from benchmarks.data.datasets.cub200 import Cub200
-from benchmarks.data.datasets.digits import Digits
-from benchmarks.data.datasets.image_folder.dataset import Folder
-from benchmarks.data.datasets.products import Products
-from benchmarks.data.datasets.stl10 import Stl10
+from benchmarks.data.datasets.base import (
+    DATASETS,
+    Dataset,
+    ImageData,
+    LoadOptions,
+    Split,
+    readable,
+)
+from methods.base.registry import in_one_line
 
-__all__ = ["Dataset", "ImageData", "Split", "default_root", "fetch", "get", "names", "root_of"]
+__all__ = [
+    "Dataset",
+    "ImageData",
+    "LoadOptions",
+    "Split",
+    "default_root",
+    "failures",
+    "fetch",
+    "get",
+    "names",
+    "root_of",
+]
 
-_DATASETS: dict[str, Dataset] = {
-    dataset.name: dataset
-    for dataset in (
-        Digits(),
-        Cifar10(),
-        Cifar100(),
-        Stl10(),
-        Cub200(),
-        Cars196(),
-        Products(),
-        Folder(),
-    )
-}
+HUGGING_FACE = "hf:"
+"""What the names of Hugging Face's data sets begin with."""
+USERS_OWN = "folder"
 
 
 def names() -> list[str]:
-    """Return the names of all data sets, sorted."""
-    return sorted(_DATASETS)
+    """Return the names of all data sets, sorted; those of Hugging Face are not among them."""
+    return DATASETS.names()
+
+
+def failures() -> dict[str, str]:
+    """Return installed packages of data sets that failed to import, each with the reason."""
+    return DATASETS.failures()
 
 
 def get(name: str) -> Dataset:
     """Return the data set of this name.
 
     Raises:
-        UsageProblem: there is none; the message lists the known ones.
+        UsageProblem: there is none, and the message lists the known ones; or it cannot be made.
     """
-    if name not in _DATASETS:
-        raise unknown_name("data set", name, _DATASETS)
-    return _DATASETS[name]
+    if name.startswith(HUGGING_FACE):
+        from benchmarks.data.datasets.hugging_face import HuggingFace
+
+        return HuggingFace(name.removeprefix(HUGGING_FACE))
+    try:
+        kind = DATASETS.get(name)
+    except ValueError as error:
+        raise UsageProblem(str(error)) from error
+    try:
+        return kind()
+    except Exception as error:  # a plug-in's constructor, or an abstract method that it lacks
+        raise UsageProblem(
+            f"data set {name} ({kind.origin}): expected to be made without arguments, found "
+            f"{in_one_line(error)}; mend the plug-in"
+        ) from error
 
 
 def fetch(name: str, root: Path, report: Report = silent) -> None:
@@ -65,6 +88,6 @@ def root_of(name: str, given: Path | None) -> Path:
     Raises:
         UsageProblem: none is given for the user's own images.
     """
-    if given is None and name == Folder.name:
+    if given is None and name == USERS_OWN:
         raise UsageProblem("data set folder: expected --data DIR, a folder of images; none given")
     return base.root_of(get(name), given)

@@ -43,10 +43,13 @@ class ArchiveDataset(Dataset):
     """
 
     facts: ClassVar[ArchiveFacts]
+    lock_name: ClassVar[str] = ""
+    """What data sets from the same archive share, so that one of them brings it at a time; empty
+    for the data set's own name."""
 
     @property
     @abstractmethod
-    def landmarks(self) -> Collection[str]:
+    def marker_files(self) -> Collection[str]:
         """Names of the files by which the official folder is known, whatever it is called."""
 
     def check(self, target: Path, root: Path) -> None:
@@ -60,7 +63,7 @@ class ArchiveDataset(Dataset):
     def folder(self, root: Path) -> Path:
         """Return where the official files are or belong: `root` itself or a folder in it."""
         name = self.facts.folder
-        is_root = root.name == name or any((root / file).is_file() for file in self.landmarks)
+        is_root = root.name == name or any((root / file).is_file() for file in self.marker_files)
         return root if is_root else root / name
 
     def target(self, root: Path) -> Path:
@@ -99,7 +102,7 @@ class ArchiveDataset(Dataset):
         archive = target.parent / facts.archive
         if not mirrors and not archive.is_file():
             raise self._absent(target, root)
-        with exclusive(archive.parent, self.name, report):
+        with exclusive(archive.parent, self.lock_name or self.name, report):
             # Another process may have brought it while this one waited.
             problem = self._problem(target, root)
             if problem is None:

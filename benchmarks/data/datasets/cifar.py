@@ -1,9 +1,9 @@
-"""CIFAR-10 and CIFAR-100 from the official Python archives (Krizhevsky, 2009)."""
+"""CIFAR-10, CIFAR-100 and its super-classes from the official archives (Krizhevsky, 2009)."""
 
 import hashlib
 import pickle
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from benchmarks.common.errors import DataProblem
 from benchmarks.data.basics import Report, silent
 from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
-from benchmarks.data.datasets.base import ImageData, Split, Wanted
+from benchmarks.data.datasets.base import ImageData, LoadOptions, Split
+from benchmarks.data.datasets.official import kind, not_official
 from benchmarks.data.sources.download import verify
 
 IMAGE_SIZE = 32
@@ -41,6 +42,7 @@ class CifarFacts(ArchiveFacts):
         names_key: where `meta` keeps the class names.
         mean: for normalisation, of red, green and blue in 0..1.
         std: likewise.
+        digest_salt: sets labels apart from others in the same files; part of the data's digest.
     """
 
     md5: Mapping[str, str]
@@ -51,6 +53,7 @@ class CifarFacts(ArchiveFacts):
     names_key: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    digest_salt: str = ""
 
 
 # The official host has been throttled since June 2026 (pytorch/vision#9536), so it comes last.
@@ -111,6 +114,12 @@ CIFAR100 = CifarFacts(
 )
 
 
+# The official files hold both kinds of labels.
+CIFAR100_20 = replace(
+    CIFAR100, labels_key="coarse_labels", names_key="coarse_label_names", digest_salt="20"
+)
+
+
 class Cifar(ArchiveDataset):
     """A reader of the official format; a subclass states the facts."""
 
@@ -118,11 +127,11 @@ class Cifar(ArchiveDataset):
     facts: ClassVar[CifarFacts]
 
     @property
-    def landmarks(self) -> Collection[str]:
+    def marker_files(self) -> Collection[str]:
         """All files that are read."""
         return self.facts.md5
 
-    def read(self, root: Path, wanted: Wanted) -> ImageData:
+    def read(self, root: Path, options: LoadOptions) -> ImageData:
         """Read the official files, each checked by its MD5.
 
         `root` holds the official folder or archive, or is the official folder. An archive
@@ -130,7 +139,6 @@ class Cifar(ArchiveDataset):
         """
         facts, folder = self.facts, self.unpack(root)
         classes = self._classes(folder, root)
-        content = hashlib.sha256("".join(facts.md5.values()).encode())
         return ImageData(
             self.name,
             self._split(folder, facts.train, root, len(classes)),
@@ -138,7 +146,7 @@ class Cifar(ArchiveDataset):
             classes,
             facts.mean,
             facts.std,
-            content.hexdigest(),
+            content_digest(facts),
         )
 
     def fetch(self, root: Path, report: Report = silent) -> None:
@@ -154,7 +162,7 @@ class Cifar(ArchiveDataset):
     def _classes(self, folder: Path, root: Path) -> tuple[str, ...]:
         names = self._read(folder, self.facts.meta, root).get(self.facts.names_key)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            found = f"expected a list of names at {self.facts.names_key}, found {_kind(names)}"
+            found = f"expected a list of names at {self.facts.names_key}, found {kind(names)}"
             raise self._strange(folder / self.facts.meta, found, root)
         return tuple(names)
 
@@ -178,7 +186,7 @@ class Cifar(ArchiveDataset):
             or data.dtype != np.uint8
             or data.shape != (len(data), wide)
         ):
-            found = f"expected bytes of shape (n, {wide:,}) at data, found {_kind(data)}"
+            found = f"expected bytes of shape (n, {wide:,}) at data, found {kind(data)}"
             raise self._strange(path, found, root)
         if (
             not isinstance(labels, list)
@@ -186,7 +194,7 @@ class Cifar(ArchiveDataset):
             or not len(labels) == len(data) > 0
         ):
             found = f"expected {len(data):,} numbers at {self.facts.labels_key}, found "
-            raise self._strange(path, found + _kind(labels), root)
+            raise self._strange(path, found + kind(labels), root)
         if min(labels) < 0 or max(labels) >= classes:
             found = f"expected labels 0..{classes - 1}, found {min(labels)}..{max(labels)}"
             raise self._strange(path, found, root)
@@ -204,22 +212,11 @@ class Cifar(ArchiveDataset):
             words = str(error) or type(error).__name__
             raise self._strange(path, words, root) from error
         if not isinstance(content, dict):
-            raise self._strange(path, f"expected a dictionary, found {_kind(content)}", root)
+            raise self._strange(path, f"expected a dictionary, found {kind(content)}", root)
         return content
 
     def _strange(self, path: Path, found: str, root: Path) -> DataProblem:
-        return DataProblem(
-            f"{path} is not in the official format: {found}. Delete it and {self.remedy(root)}."
-        )
-
-
-def _kind(value: Any) -> str:
-    """Return what a value is, for a message."""
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} of shape {value.shape}"
-    if isinstance(value, list):
-        return f"a list of {len(value):,}"
-    return "nothing" if value is None else f"a value of type {type(value).__name__}"
+        return not_official(path, found, self.remedy(root))
 
 
 class Cifar10(Cifar):
@@ -236,6 +233,20 @@ class Cifar100(Cifar):
     name = "cifar100"
     description = "CIFAR-100: 50,000 + 10,000 photographs, 32x32, 100 classes (169 MB)"
     facts = CIFAR100
+
+
+class Cifar100SuperClasses(Cifar):
+    """The images of CIFAR-100 in its 20 super-classes (coarse labels), from the same files."""
+
+    name = "cifar100-20"
+    description = "CIFAR-100 in its 20 super-classes: the same files and images as cifar100"
+    facts = CIFAR100_20
+    lock_name = Cifar100.name
+
+
+def content_digest(facts: CifarFacts) -> str:
+    """Return what identifies images and labels (hexadecimal); part of a run's key."""
+    return hashlib.sha256("".join((*facts.md5.values(), facts.digest_salt)).encode()).hexdigest()
 
 
 class _Unpickler(pickle.Unpickler):

@@ -21,7 +21,7 @@ from benchmarks.common.memory import fits_in_memory
 from benchmarks.common.progress_bar import progress_bar
 from benchmarks.data.basics import SMALLEST_SIDE, Report, silent
 from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
-from benchmarks.data.datasets.base import RECALLS, ImageData, Split, Wanted
+from benchmarks.data.datasets.base import RECALLS, ImageData, LoadOptions, Split
 from benchmarks.data.sources.decode import Levels, Seen, levels_of
 from benchmarks.data.sources.decode_blocks import RESIZE, damaged_images, decoder
 from benchmarks.data.sources.download import md5_of
@@ -102,7 +102,7 @@ class UnseenClasses(ArchiveDataset):
     facts: ClassVar[UnseenFacts]
 
     @property
-    def landmarks(self) -> Collection[str]:
+    def marker_files(self) -> Collection[str]:
         """The lists."""
         return self.facts.lists
 
@@ -114,7 +114,7 @@ class UnseenClasses(ArchiveDataset):
             DataProblem: one is missing or not in the official format.
         """
 
-    def read(self, root: Path, wanted: Wanted) -> ImageData:
+    def read(self, root: Path, options: LoadOptions) -> ImageData:
         """Read the images that the lists name, resized once to 256 x 256 or as wanted.
 
         `root` holds the official folder or archive, or is the official folder. An archive without
@@ -122,11 +122,11 @@ class UnseenClasses(ArchiveDataset):
         first.
         """
         folder = self.unpack(root)
-        lists, note = self._listed(folder, root, wanted.partial)
+        lists, note = self._listed(folder, root, options.partial)
         digest = self._digest(folder, lists.photos)
         seen = self._survey(folder, lists.photos)
         levels = levels_of(seen)
-        images = self._images(folder, lists.photos, wanted.image_size, digest, seen, levels)
+        images = self._images(folder, lists.photos, options.image_size, digest, seen, levels)
         ids = np.array([photo.class_id for photo in lists.photos])
         present, labels = np.unique(ids, return_inverse=True)
         train = int((ids <= self.facts.train.classes).sum())

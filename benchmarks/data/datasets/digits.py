@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.data.basics import Report, silent
-from benchmarks.data.datasets.base import Dataset, ImageData, Split, Wanted
+from benchmarks.data.datasets.base import Dataset, ImageData, LoadOptions, Split
 
 IMAGE_SIZE = 8
 BRIGHTEST = 16
@@ -26,7 +26,7 @@ class Digits(Dataset):
     default_recipe = "digits"
     embedded = True
 
-    def read(self, root: Path, wanted: Wanted) -> ImageData:
+    def read(self, root: Path, options: LoadOptions) -> ImageData:
         """Read the digits from scikit-learn; `root` is not used."""
         # Imported here: scikit-learn takes a second, which listing the data sets need not pay.
         from sklearn.datasets import load_digits

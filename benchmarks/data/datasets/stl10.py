@@ -13,7 +13,7 @@ from benchmarks.common.errors import DataProblem
 from benchmarks.common.memory import fits_in_memory
 from benchmarks.data.basics import Report, silent
 from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
-from benchmarks.data.datasets.base import ImageData, Split, Wanted
+from benchmarks.data.datasets.base import ImageData, LoadOptions, Split
 from benchmarks.data.sources.decode_cache import Fill, open_images
 from benchmarks.data.sources.download import verify
 
@@ -24,7 +24,8 @@ FOLDS = 10
 CLASS_NAMES = "class_names.txt"
 FOLD_INDICES = "fold_indices.txt"
 LABELLED, UNLABELLED = "train_X.bin", "unlabeled_X.bin"
-# The values of the InvaSpread code, which are CIFAR-10's (fidelity sheet, 1.3).
+# The values of the InvaSpread code, which are CIFAR-10's (docs/fidelity.md, "Data and
+# augmentation").
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2023, 0.1994, 0.2010)
 STL10 = ArchiveFacts(
@@ -103,11 +104,11 @@ class Stl10(ArchiveDataset):
     """Labelled images of each of the official folds."""
 
     @property
-    def landmarks(self) -> Collection[str]:
+    def marker_files(self) -> Collection[str]:
         """The binary files: others have names that a user's own may have."""
         return self.files
 
-    def read(self, root: Path, wanted: Wanted) -> ImageData:
+    def read(self, root: Path, options: LoadOptions) -> ImageData:
         """Read the official files, each checked by its size and MD5.
 
         `root` holds the official folder or archive, or is the official folder. An archive
@@ -119,7 +120,7 @@ class Stl10(ArchiveDataset):
         labels = self._labels(folder, "train_y.bin", root)
         test_labels = self._labels(folder, "test_y.bin", root)
         notes: list[str] = []
-        split = wanted.split
+        split = options.split
         images = self._training_images(folder, split, root, notes.append)
         bank = Split(images[: len(labels)], labels)
         names = self.training_files[split]

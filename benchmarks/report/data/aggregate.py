@@ -1,4 +1,7 @@
-"""Numbers over seeds: means, spreads, learning curves and when a curve crosses a target."""
+"""Numbers over seeds: means, spreads, learning curves and when a curve crosses a target.
+
+Metrics go by the names that records have, such as `knn@embedding`.
+"""
 
 import math
 from collections.abc import Iterable
@@ -7,9 +10,10 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
+from benchmarks.evaluator import metric_names
 from benchmarks.report.data.comparison import Group
-from benchmarks.runs import paper_tables
-from benchmarks.runs.store import RunRecord, StoredRun
+from benchmarks.runs.record import RunRecord
+from benchmarks.runs.store import StoredRun
 from evaluation.significance import Interval, confidence_interval
 
 TOTALS = ("images_seen", "train_seconds")
@@ -41,68 +45,63 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     return Spread(fmean(there), stdev(there), len(there), confidence_interval(there))
 
 
-def headline(record: RunRecord) -> paper_tables.Metric:
-    """Return what the run is compared with others by."""
-    return paper_tables.headline(record.dataset.unseen)
+def final(group: Group, name: str) -> Spread | None:
+    """Return a value after the last epoch over the seeds, such as that of `knn@embedding`."""
+    return spread(run.record.value(name) for run in group.runs)
 
 
-def value(record: RunRecord, metric: paper_tables.Metric | None = None) -> float | None:
-    """Return a run's figure of the last epoch in percent, or None if it was not measured.
-
-    Without a metric it is the headline's.
-    """
-    return record.final.value((metric or headline(record)).figure)
+def best_value(record: RunRecord, name: str) -> float | None:
+    """Return the headline's best value over the epochs; None if that is of something else."""
+    best = record.best
+    return best.value if best is not None and best.metric == name else None
 
 
-def best_value(record: RunRecord) -> float | None:
-    """Return the headline's best value over the epochs, or None if never evaluated."""
-    found: float | None = getattr(record.best, headline(record).figure, None)
-    return found
-
-
-def final(group: Group, metric: paper_tables.Metric | None = None) -> Spread | None:
-    """Return a figure after the last epoch; without a metric, the headline's."""
-    return spread(value(run.record, metric) for run in group.runs)
-
-
-def final_knn(group: Group) -> Spread | None:
-    """Return the kNN accuracy after the last epoch."""
-    return final(group, paper_tables.KNN)
-
-
-def best(group: Group) -> Spread | None:
+def best(group: Group, name: str) -> Spread | None:
     """Return the best headline value over the epochs, which is chosen on the test set."""
-    return spread(best_value(run.record) for run in group.runs)
+    return spread(best_value(run.record, name) for run in group.runs)
 
 
-def side_figure(group: Group, name: str) -> Spread | None:
-    """Return a side figure of the last epoch, such as memory_knn."""
-    return spread(run.record.final.figures.get(name) for run in group.runs)
+def _column(run: StoredRun, name: str) -> str:
+    """Return the column of a run's epochs that has a metric; "" if none has.
+
+    A bare name stands for the metric of the run's headline representation.
+    """
+    metric, representation = metric_names.split(name)
+    if name in run.epochs:
+        return name
+    own = representation == run.record.representation
+    return metric if own and metric in run.epochs else ""
 
 
-def evaluated(run: StoredRun) -> pd.DataFrame:
-    """Return epoch, the headline's figure and the totals of the epochs that were evaluated."""
-    figure = headline(run.record).figure
-    columns = ["epoch", figure, *TOTALS]
-    if not set(columns) <= set(run.epochs.columns):
-        return pd.DataFrame(columns=columns, dtype=float)
-    return run.epochs.loc[run.epochs[figure].notna(), columns].astype(float)
+def evaluated(run: StoredRun, name: str) -> pd.DataFrame:
+    """Return epoch, a metric and the totals of the epochs at which it was evaluated.
+
+    Args:
+        run: any.
+        name: of the metric, such as `knn@embedding`; the column is called by the metric alone.
+    """
+    column, metric = _column(run, name), metric_names.split(name)[0]
+    if not {"epoch", column, *TOTALS} <= set(run.epochs.columns):
+        return pd.DataFrame(columns=["epoch", metric, *TOTALS], dtype=float)
+    rows = run.epochs.loc[run.epochs[column].notna(), ["epoch", column, *TOTALS]]
+    return rows.rename(columns={column: metric}).astype(float)
 
 
-def curve(group: Group) -> pd.DataFrame:
+def curve(group: Group, name: str) -> pd.DataFrame:
     """Return the learning curve over the epochs that all seeds evaluated.
 
-    Columns: epoch, the headline's figure such as knn (mean), the same with _sd (NaN with one seed),
-    seeds, images_seen, train_seconds (means).
+    Columns: epoch, the metric such as knn (mean), the same with _sd (NaN with one seed), seeds,
+    images_seen, train_seconds (means).
     """
-    figure = headline(group.runs[0].record).figure if group.runs else paper_tables.KNN.figure
-    points = pd.concat([evaluated(run) for run in group.runs]) if group.runs else pd.DataFrame()
+    metric = metric_names.split(name)[0]
+    found = [evaluated(run, name) for run in group.runs]
+    points = pd.concat(found) if found else pd.DataFrame()
     if points.empty:
-        return pd.DataFrame(columns=["epoch", figure, f"{figure}_sd", "seeds", *TOTALS])
+        return pd.DataFrame(columns=["epoch", metric, f"{metric}_sd", "seeds", *TOTALS])
     epochs = points.groupby("epoch")
-    table = epochs[[figure, *TOTALS]].mean()
-    table.insert(1, f"{figure}_sd", epochs[figure].std())
-    table.insert(2, "seeds", epochs[figure].count())
+    table = epochs[[metric, *TOTALS]].mean()
+    table.insert(1, f"{metric}_sd", epochs[metric].std())
+    table.insert(2, "seeds", epochs[metric].count())
     return table[table["seeds"] == len(group.runs)].reset_index()
 
 
@@ -118,20 +117,20 @@ class Crossing:
     train_seconds: float
 
 
-def crossing(run: StoredRun, target: float) -> Crossing | None:
+def crossing(run: StoredRun, name: str, target: float) -> Crossing | None:
     """Return where the run first reaches the target (percent), or None if it never does.
 
     A run that is above it at its first evaluation crosses there: earlier epochs are not known.
     """
-    points, figure = evaluated(run), headline(run.record).figure
-    above = (points[figure] >= target).to_numpy().nonzero()[0]
+    points, metric = evaluated(run, name), metric_names.split(name)[0]
+    above = (points[metric] >= target).to_numpy().nonzero()[0]
     if not len(above):
         return None
     at = int(above[0])
     after = points.iloc[at]
     before = points.iloc[at - 1] if at else after
-    rise = after[figure] - before[figure]
-    share = (target - before[figure]) / rise if rise > 0 else 1.0
+    rise = after[metric] - before[metric]
+    share = (target - before[metric]) / rise if rise > 0 else 1.0
     between = before + share * (after - before)
     return Crossing(
         epoch=float(between["epoch"]),
@@ -141,11 +140,11 @@ def crossing(run: StoredRun, target: float) -> Crossing | None:
     )
 
 
-def highest(group: Group) -> tuple[float, int] | None:
+def highest(group: Group, name: str) -> tuple[float, int] | None:
     """Return the highest headline value of any seed and its epoch, or None if never evaluated."""
     found = [
         (highest, run.record.best.epoch)
         for run in group.runs
-        if run.record.best is not None and (highest := best_value(run.record)) is not None
+        if run.record.best is not None and (highest := best_value(run.record, name)) is not None
     ]
     return max(found, key=lambda one: one[0], default=None)

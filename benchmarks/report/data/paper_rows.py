@@ -1,7 +1,8 @@
 """Which runs of a comparison stand in which row of the paper's tables."""
 
 from benchmarks.report.data import recipe_facts
-from benchmarks.report.data.comparison import Comparison, Group, beyond_recipe
+from benchmarks.report.data.comparison import Comparison, Group
+from benchmarks.report.data.labels import beyond_recipe
 from benchmarks.runs import paper_tables
 
 
@@ -29,7 +30,8 @@ def filled(
 ) -> list[tuple[paper_tables.Row, list[Group]]]:
     """Return each row of a table with the groups that fill it.
 
-    There are none if the comparison's networks do not start as the table's: see `tables.fitting`.
+    There are none if the comparison's networks do not start as the table's: see
+    `paper_tables.fitting`.
     """
     groups = comparison.groups if table in comparison.paper_tables else ()
     return [(row, [g for g in groups if fills(g, row, comparison)]) for row in table.rows]

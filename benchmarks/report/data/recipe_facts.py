@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from benchmarks.runs import paper_tables
@@ -19,7 +20,7 @@ _UNSET = {
     "train_images": "all",
     "image_size": "the data set's own",
     "crop_size": "the whole image",
-    "partners": "itself",
+    "positive": "self",
 }
 _TRANSFORMS = dict(
     zip(paper_tables.TRANSFORMS, ("crop", "colour jitter", "grayscale", "flip"), strict=True)
@@ -33,22 +34,35 @@ def plain(value: Any) -> Any:
 
 def builtin(name: str) -> dict[str, Any] | None:
     """Return the suite's own recipe of that name as plain data, or None if it has none."""
-    if name not in recipes.names():
-        return None
-    fields: dict[str, Any] = plain(asdict_recipe(recipes.read(name).recipe))
-    return fields
+    return plain(_builtin(name)) if name in recipes.names() else None
 
 
-def of_paper(dataset: str, recipe: Mapping[str, Any] | None = None) -> str:
-    """Return the name of the recipe of the paper's tables on a data set.
+@cache
+def _builtin(name: str) -> dict[str, Any]:
+    return asdict_recipe(recipes.read(name).recipe)
 
-    Where there are several, it is that of the tables which runs by `recipe` may fill.
+
+def paper_tables_of(
+    dataset: str, recipe: Mapping[str, Any], pretrained: bool | None = None
+) -> list[paper_tables.Table]:
+    """Return the paper's tables that runs by a recipe may fill.
+
+    Args:
+        dataset: its name.
+        recipe: of which the backbone counts.
+        pretrained: whether the runs started from pre-trained weights; None if nothing was run, and
+            the tables are those whose own recipes have the same backbone.
     """
-    backbone = str((recipe or {}).get("backbone", ""))
-    fitting = (
-        paper_tables.on(dataset) if recipe is None else paper_tables.fitting(dataset, backbone)
-    )
-    return next((table.recipe for table in fitting), PAPER)
+    if pretrained is not None:
+        return paper_tables.fitting(dataset, pretrained)
+    every, backbone = paper_tables.on(dataset), recipe.get("backbone")
+    alike = [t for t in every if (builtin(t.recipe) or {}).get("backbone") == backbone]
+    return alike or every
+
+
+def paper_recipe(tables: Sequence[paper_tables.Table]) -> str:
+    """Return the name of the recipe of the paper's tables, or the paper's usual one."""
+    return next((table.recipe for table in tables), PAPER)
 
 
 def augmentation(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def latex(table: Table) -> str:
         rf"\textsuperscript{{{letter(place)}}} {latex_text(note)}"
         for place, note in enumerate(table.notes)
     ]
-    notes += [latex_text(text) for text in (table.caution, *table.remarks) if text]
+    notes += [latex_text(text) for text in (table.caveat, *table.general_notes) if text]
     paragraphs = [
         rf"\par\smallskip\parbox{{\linewidth}}{{\raggedright\footnotesize {n}}}" for n in notes
     ]

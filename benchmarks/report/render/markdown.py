@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable
 
-from benchmarks.report.build import Content, Section
+from benchmarks.report.build import Content, Part
 from benchmarks.report.document import (
     NOTHING,
     Cell,
-    Chapter,
-    Picture,
+    Plot,
+    Section,
     Table,
     TableRow,
     around_code,
@@ -21,12 +21,12 @@ _LIST = re.compile(r"^(\s*\d*)([-+.=)])(?=\s|$|[-=])")
 
 
 def markdown(content: Content) -> str:
-    """Return the report as GitHub Markdown; the figures are files beside it."""
+    """Return the report as GitHub Markdown; the plots are files beside it."""
     blocks = [f"# {content.title}", *map(_prose, content.summary)]
     blocks += [_bullets(map(_prose, content.problems))]
-    blocks += ["## How to read the figures", _bullets(content.reading)]
-    for section in content.sections:
-        blocks += _section(section)
+    blocks += ["## How to read the values", _bullets(content.reading)]
+    for part in content.parts:
+        blocks += _part(part)
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -34,41 +34,41 @@ def _bullets(texts: Iterable[str]) -> str:
     return "\n".join(f"- {text}" for text in texts)
 
 
-def _section(section: Section) -> list[str]:
-    blocks = [f"## {_escape(section.title)}", section.warning and f"**{_escape(section.warning)}**"]
-    for chapter in section.chapters:
-        blocks += _chapter(chapter)
-    if section.facts:
+def _part(part: Part) -> list[str]:
+    blocks = [f"## {_escape(part.title)}", part.warning and f"**{_escape(part.warning)}**"]
+    for section in part.sections:
+        blocks += _section(section)
+    if part.facts:
         blocks += [
             "### How it was made",
-            _bullets(f"{_escape(k)}: {_escape(v)}" for k, v in section.facts),
+            _bullets(f"{_escape(k)}: {_escape(v)}" for k, v in part.facts),
         ]
     return blocks
 
 
-def _chapter(chapter: Chapter) -> list[str]:
-    blocks = [f"### {_escape(chapter.title)}"] if chapter.title else []
-    blocks += map(_prose, chapter.texts)
-    blocks += map(_image, chapter.pictures)
-    return blocks + [markdown_table(table) for table in chapter.tables]
+def _section(section: Section) -> list[str]:
+    blocks = [f"### {_escape(section.title)}"] if section.title else []
+    blocks += map(_prose, section.texts)
+    blocks += map(_image, section.plots)
+    return blocks + [markdown_table(table) for table in section.tables]
 
 
-def _image(picture: Picture) -> str:
-    return f"![{_escape(picture.caption)}]({picture.slug}.svg)"
+def _image(plot: Plot) -> str:
+    return f"![{_escape(plot.caption)}]({plot.slug}.svg)"
 
 
 def markdown_table(table: Table) -> str:
-    """Return a table with its caption, footnotes and remarks."""
+    """Return a table with its caption, footnotes and general_notes."""
     lines = [
         f"**{_escape(table.caption)}**",
-        *(["", f"*{_prose(table.caution)}*"] if table.caution else []),
+        *(["", f"*{_prose(table.caveat)}*"] if table.caveat else []),
         "",
         _line(_escape(column.title) for column in table.shown),
         _line("---:" if column.numeric else "---" for column in table.shown),
     ]
     lines += [_line(_cells(table, row)) for row in table.rows]
     notes = [f"({letter(place)}) {_prose(note)}" for place, note in enumerate(table.notes)]
-    return "\n".join(lines) + "\n\n" + _bullets([*notes, *map(_prose, table.remarks)])
+    return "\n".join(lines) + "\n\n" + _bullets([*notes, *map(_prose, table.general_notes)])
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.report.data import recipe_facts
 from benchmarks.report.data.comparison import Comparison
-from benchmarks.report.document import Chapter, Picture, inert
+from benchmarks.report.document import Plot, Section, inert
 from benchmarks.report.render.plot_style import WIDTH, as_svg, drawing
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs.store import EMBEDDINGS, StoredRun
@@ -146,21 +146,21 @@ def pca(embeddings: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     return coordinates, shares
 
 
-def chapter(comparison: Comparison, commands: Commands, projection: Projection = "pca") -> Chapter:
+def section(comparison: Comparison, commands: Commands, projection: Projection = "pca") -> Section:
     """Return a map of each method's embeddings, of its first seed.
 
     PCA stands in for UMAP where the extra is not installed, and the text says so.
     """
     used = projection if projection == "pca" or umap_is_installed() else "pca"
-    pictures = []
+    plots = []
     for number, group in enumerate(comparison.groups):
         found = sample(group.runs[0]) if group.runs else None
         if found is not None:
             words = f"map {comparison.dataset_name} {comparison.slug} {number} {group.method}"
             seed = group.runs[0].record.seed
-            pictures.append(_picture(found, used, f"{group.label}, seed {seed}", words))
-    return Chapter(
-        title="Map of the embeddings", pictures=tuple(pictures), texts=_texts(used, projection)
+            plots.append(_plot(found, used, f"{group.label}, seed {seed}", words))
+    return Section(
+        title="Map of the embeddings", plots=tuple(plots), texts=_texts(used, projection)
     )
 
 
@@ -181,9 +181,9 @@ def _texts(used: Projection, wanted: Projection) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _picture(found: Sample, projection: Projection, caption: str, words: str) -> Picture:
+def _plot(found: Sample, projection: Projection, caption: str, words: str) -> Plot:
     slug = recipe_facts.slug(words)
-    return Picture(slug, caption, lambda: draw(project(found, projection), slug, caption))
+    return Plot(slug, caption, lambda: draw(project(found, projection), slug, caption))
 
 
 def draw(shown: Map, name: str, title: str) -> str:

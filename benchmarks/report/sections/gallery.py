@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.report.data import recipe_facts
 from benchmarks.report.data.comparison import Comparison
-from benchmarks.report.document import Chapter, Picture
+from benchmarks.report.document import Plot, Section
 from benchmarks.report.render.plot_style import WIDTH
 from benchmarks.report.render.svg import tidy
 from benchmarks.report.text.commands import Commands
@@ -119,21 +119,21 @@ def _reduced(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return reduced
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+def section(comparison: Comparison, commands: Commands) -> Section:
     """Return each method's gallery, of its first seed."""
-    pictures = []
+    plots = []
     for number, group in enumerate(comparison.groups):
         found = galleries(group.runs[0]) if group.runs else []
         for gallery in found:
             caption = group.label + (f", epoch {gallery.epoch}" if len(found) > 1 else "")
             words = f"gallery {comparison.dataset_name} {comparison.slug} {number} {group.method}"
             words += f" epoch {gallery.epoch}" if len(found) > 1 else ""
-            pictures.append(_picture(gallery, caption, recipe_facts.slug(words)))
+            plots.append(_plot(gallery, caption, recipe_facts.slug(words)))
     seen = comparison.headline == KNN
     among = "images that the kNN classifier compares with" if seen else "other test images"
-    return Chapter(
+    return Section(
         title="Nearest neighbours",
-        pictures=tuple(pictures),
+        plots=tuple(plots),
         texts=(
             f"Left, queries from the test set; right of each, its nearest neighbours among the "
             f"{among}, the nearest first. A solid green frame: the query's class; a dashed red "
@@ -143,8 +143,8 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
     )
 
 
-def _picture(gallery: Gallery, caption: str, slug: str) -> Picture:
-    return Picture(slug, caption, lambda: draw(gallery, slug, caption))
+def _plot(gallery: Gallery, caption: str, slug: str) -> Plot:
+    return Plot(slug, caption, lambda: draw(gallery, slug, caption))
 
 
 def draw(gallery: Gallery, name: str, title: str) -> str:

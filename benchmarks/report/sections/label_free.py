@@ -1,6 +1,6 @@
-"""Figures that need no labels, and how well they tell which method is better with labels."""
+"""Metrics that need no labels, and how well they tell which method is better with labels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,19 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import spearmanr
 
-from benchmarks.report.data import aggregate, recipe_facts
+from benchmarks.evaluator import metric_names
+from benchmarks.report.data import recipe_facts
 from benchmarks.report.data.aggregate import Spread
 from benchmarks.report.data.comparison import Comparison, Group
-from benchmarks.report.document import (
-    METHOD,
-    Cell,
-    Chapter,
-    Column,
-    Notes,
-    Picture,
-    Table,
-    TableRow,
-)
+from benchmarks.report.data.quantity import SEEDS, Quantity, quantity_row
+from benchmarks.report.document import METHOD, Notes, Plot, Section, Table
 from benchmarks.report.render.plot_style import (
     LINE,
     NAMES_GAP,
@@ -38,47 +31,8 @@ from benchmarks.report.text.commands import Commands
 
 FEWEST = 4
 """Methods below which a rank correlation says nothing."""
-SEEDS = Column("seeds", "Seeds")
 
 _HEIGHT, _LEFT, _TOP, _BOTTOM, _NAMES = 230.0, 30.0, 28.0, 38.0, 138.0
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A figure of a run's record as tables and pictures show it."""
-
-    key: str
-    """Its name in `record.final.figures`."""
-    title: str
-    short: str = ""
-    decimals: int = 3
-
-    @property
-    def column(self) -> Column:
-        """The column that shows it."""
-        return Column(self.key, self.title, self.short)
-
-    @property
-    def words(self) -> str:
-        """The title inside a sentence, without unit and arrow."""
-        return self.title.lower().split(" (")[0].rstrip(" ↓↑")
-
-    def of(self, group: Group) -> Spread | None:
-        """Return its mean and deviation over the seeds, or None if no run has it."""
-        return aggregate.side_figure(group, self.key)
-
-    def cell(self, figure: Spread) -> Cell:
-        """Return its mean, with the deviation if there is one."""
-        numbers = [figure.mean] if figure.sd is None else [figure.mean, figure.sd]
-        text = " ± ".join(f"{number:.{self.decimals}f}" for number in numbers)
-        return Cell(text.replace("-", "−"), figure.mean)
-
-
-class _Headline(Quantity):
-    """What methods are compared by, with labels."""
-
-    def of(self, group: Group) -> Spread | None:
-        return aggregate.final(group)
 
 
 QUANTITIES = (
@@ -89,59 +43,16 @@ QUANTITIES = (
 )
 
 
-def measured_row(
-    group: Group,
-    figures: Mapping[Quantity, Spread],
-    comparison: Comparison,
-    shown: Iterable[Quantity],
-    notes: Notes,
-) -> TableRow:
-    """Return a row of a group's metrics, with means and deviations in its plain numbers.
-
-    Args:
-        group: whose row it is.
-        figures: those metrics that have a value.
-        comparison: that the group is part of.
-        shown: all metrics of the table; those without a value are footnoted.
-        notes: of the table.
-    """
-    seeds = max((figure.n for figure in figures.values()), default=len(group.runs))
-    label = Cell("", code=group.label, notes=notes.add(*footnotes.of_group(group)))
-    cells = {METHOD.key: label} | {q.key: q.cell(figure) for q, figure in figures.items()}
-    names = {quantity.key: quantity.key for quantity in shown}
-    numbers = {
-        name: value
-        for quantity, figure in figures.items()
-        for name, value in ((quantity.key, figure.mean), (f"{quantity.key}_sd", figure.sd))
-    }
-    return TableRow(
-        cells={
-            **footnotes.marked(cells, group, names, notes),
-            SEEDS.key: Cell(str(seeds), seeds),
-        },
-        data={
-            "method": group.method,
-            "label": group.label,
-            **numbers,
-            "seeds": seeds,
-            "dataset": comparison.dataset_name,
-            "recipe": comparison.label,
-            "runs": " ".join(run.folder.name for run in group.runs),
-            **footnotes.in_data(group, names),
-        },
-    )
-
-
 @dataclass(frozen=True)
 class Measured:
-    """A group with those of its figures that are there."""
+    """A group with those of its metrics that have a value."""
 
     group: Group
-    figures: Mapping[Quantity, Spread]
+    values: Mapping[Quantity, Spread]
 
     def has(self, *quantities: Quantity) -> bool:
         """Return whether all of these are there."""
-        return set(quantities) <= self.figures.keys()
+        return set(quantities) <= self.values.keys()
 
 
 def measured(comparison: Comparison, headline: Quantity) -> list[Measured]:
@@ -149,25 +60,27 @@ def measured(comparison: Comparison, headline: Quantity) -> list[Measured]:
     found = []
     for group in comparison.groups:
         quantities = headline, *QUANTITIES
-        there = {q: figure for q in quantities if (figure := q.of(group)) is not None}
-        if there.keys() - {headline} or footnotes.undefined(group, *(q.key for q in QUANTITIES)):
+        of = comparison.representation
+        there = {q: value for q in quantities if (value := q.of(group, of)) is not None}
+        names = (metric_names.of(quantity.key, of) for quantity in QUANTITIES)
+        if there.keys() - {headline} or footnotes.undefined(group, *names):
             found.append(Measured(group, there))
     return found
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
-    """Return the figures that need no labels beside the one that does."""
+def section(comparison: Comparison, commands: Commands) -> Section:
+    """Return the metrics that need no labels beside the one that does."""
     metric = comparison.headline
-    headline = _Headline(metric.figure, f"{metric.published} (%)", decimals=1)
+    headline = Quantity(metric.name, f"{metric.published} (%)", decimals=1)
     found = measured(comparison, headline)
     if not found:
-        return Chapter()
+        return Section()
     slug = recipe_facts.slug(f"label free {comparison.dataset_name} {comparison.slug}")
-    return Chapter(
+    return Section(
         title="Without labels",
         tables=(_table(comparison, found, headline, slug),),
-        pictures=tuple(
-            _picture(
+        plots=tuple(
+            _plot(
                 quantity,
                 headline,
                 metric.words,
@@ -184,15 +97,15 @@ def _table(
     comparison: Comparison, found: Sequence[Measured], headline: Quantity, slug: str
 ) -> Table:
     notes, shown = Notes(), (headline, *QUANTITIES)
-    rows = [measured_row(one.group, one.figures, comparison, shown, notes) for one in found]
+    rows = [quantity_row(one.group, one.values, comparison, shown, notes) for one in found]
     return Table(
         slug=slug,
-        caption=f"Figures that need no labels, on {comparison.dataset_name}: "
+        caption=f"Metrics that need no labels, on {comparison.dataset_name}: "
         f"recipe {comparison.label}",
         columns=(METHOD, *(q.column for q in shown), SEEDS),
         rows=tuple(rows),
         notes=tuple(notes.texts),
-        remarks=(
+        general_notes=(
             "From two augmented views of each of some images. Alignment: mean squared distance "
             "between the two (Wang and Isola, 2020). Uniformity: log of the mean of "
             "exp(−2 · squared distance) over pairs of images (likewise). Effective rank: RankMe, "
@@ -204,7 +117,7 @@ def _table(
 
 
 def _prediction(found: Sequence[Measured], headline: Quantity, words: str) -> list[str]:
-    """Say how well each figure orders the methods as the labelled one does."""
+    """Say how well each metric orders the methods as the labelled one does."""
     if not any(one.has(headline) for one in found):
         return []
     return [
@@ -217,9 +130,9 @@ def _prediction(found: Sequence[Measured], headline: Quantity, words: str) -> li
 
 def _correlation_in_words(found: Sequence[Measured], quantity: Quantity, headline: Quantity) -> str:
     points = [
-        (one.figures[quantity].mean, one.figures[headline].mean)
+        (one.values[quantity].mean, one.values[headline].mean)
         for one in found
-        if one.has(headline, quantity) and not one.group.own
+        if one.has(headline, quantity)
     ]
     name, count = f"{quantity.words} {quantity.title[-1]}", f"{len(points)} methods"
     if len(points) < FEWEST:
@@ -238,13 +151,11 @@ def rank_correlation(points: Sequence[tuple[float, float]]) -> float | None:
     return float(spearmanr(first, second).statistic)
 
 
-def _picture(
+def _plot(
     quantity: Quantity, headline: Quantity, words: str, shown: Sequence[Measured], slug: str
-) -> Picture:
+) -> Plot:
     title = f"{words} against {quantity.words}"
-    return Picture(
-        slug=slug, caption=title, draw=lambda: draw(shown, quantity, headline, title, slug)
-    )
+    return Plot(slug=slug, caption=title, draw=lambda: draw(shown, quantity, headline, title, slug))
 
 
 def draw(
@@ -274,14 +185,14 @@ def draw(
             _point(axes, one, quantity, headline)
         axes.margins(0.08)
         axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
-        points = [(o.group, o.figures[quantity].mean, o.figures[headline].mean) for o in shown]
+        points = [(o.group, o.values[quantity].mean, o.values[headline].mean) for o in shown]
         name_at_right(axes, points, alpha=0.45)
         return as_svg(figure, name, title)
 
 
 def _point(axes: Axes, one: Measured, quantity: Quantity, headline: Quantity) -> None:
     colour, marker = style(one.group.method)
-    x, y = one.figures[quantity], one.figures[headline]
+    x, y = one.values[quantity], one.values[headline]
     axes.errorbar(
         x.mean,
         y.mean,

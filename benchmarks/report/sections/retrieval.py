@@ -1,18 +1,17 @@
 """Retrieval and clustering of the test images: neighbours and clusters against classes."""
 
 import re
-from typing import Any
 
-from benchmarks.report.data import aggregate, recipe_facts
-from benchmarks.report.data.aggregate import Spread
+from benchmarks.evaluator import metric_names
+from benchmarks.report.data import aggregate, csv_row, recipe_facts
 from benchmarks.report.data.comparison import Comparison, Group
-from benchmarks.report.document import METHOD, Cell, Chapter, Column, Notes, Table, TableRow
+from benchmarks.report.document import METHOD, Cell, Column, Notes, Section, Table, TableRow
 from benchmarks.report.text import footnotes
-from benchmarks.report.text import notes as remarks
+from benchmarks.report.text import notes as known
 from benchmarks.report.text.commands import Commands
 
-POOLED = "pooled_"
-"""Before the name of a figure: the same of the features before the embedding layer."""
+_SUBJECTS = {metric_names.FEATURES: "Before the embedding layer: pooled features"}
+"""How captions call a further representation."""
 _RECALL = re.compile(r"recall_at_(\d+)")
 _OTHERS = (
     Column("map_at_r", "mAP@R"),
@@ -23,62 +22,71 @@ _OTHERS = (
 )
 
 
-def figures(comparison: Comparison) -> tuple[Column, ...]:
-    """Return a column for each figure, under the name that records keep it by.
+def columns(comparison: Comparison) -> tuple[Column, ...]:
+    """Return a column for each metric, by its bare name.
 
-    R@K is there for each K that any run was judged by.
+    R@K is there for each K that any run was evaluated at.
     """
     records = [run.record for run in comparison.runs]
-    names = {name for record in records for name in (*record.final.figures, *record.undefined)}
-    ks = sorted(int(match[1]) for name in names if (match := _RECALL.fullmatch(name)))
+    names = {name for r in records for name in (*r.final.measurements, *r.undefined)}
+    metrics = {metric_names.split(name)[0] for name in names}
+    ks = sorted(int(match[1]) for metric in metrics if (match := _RECALL.fullmatch(metric)))
     return (*(Column(f"recall_at_{k}", f"R@{k}") for k in ks), *_OTHERS)
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+def section(comparison: Comparison, commands: Commands) -> Section:
     """Return how well neighbours and clusters agree with the classes; empty if no run knows.
 
-    A second table has the same of the pooled features, where runs have it.
+    Each representation has a table of its own, that of the comparison first.
     """
-    name = f"retrieval {comparison.dataset_name} {comparison.slug}"
-    words = f"on {comparison.dataset_name}, test images: recipe {comparison.label}"
-    embedded = _table(comparison, name, f"Retrieval and clustering (%) {words}", "")
-    pooled = _table(
-        comparison, f"{name} pooled", f"Before the embedding layer: pooled features {words}", POOLED
-    )
-    found = tuple(table for table in (embedded, pooled) if table is not None)
-    return Chapter(title="Retrieval and clustering", tables=found) if found else Chapter()
+    records = [run.record for run in comparison.runs]
+    names = {name for r in records for name in (*r.final.measurements, *r.undefined)}
+    of = {representation for _, representation in map(metric_names.split, names) if representation}
+    others = sorted(of - {comparison.representation})
+    tables = [_table(comparison, name) for name in (comparison.representation, *others)]
+    found = tuple(table for table in tables if table is not None)
+    return Section(title="Retrieval and clustering", tables=found) if found else Section()
 
 
-def _table(comparison: Comparison, name: str, caption: str, prefix: str) -> Table | None:
-    columns = figures(comparison)
-    notes = Notes()
-    made = (_row(group, columns, prefix, notes) for group in comparison.groups)
+def _table(comparison: Comparison, representation: str) -> Table | None:
+    shown, notes = columns(comparison), Notes()
+    made = (_row(group, comparison, shown, representation, notes) for group in comparison.groups)
     rows = [row for row in made if row is not None]
     if not rows:
         return None
+    usual = representation == comparison.representation
+    name = f"retrieval {comparison.dataset_name} {comparison.slug}"
+    subject = _SUBJECTS.get(representation, f"Retrieval and clustering (%), {representation}")
     return Table(
-        slug=recipe_facts.slug(name),
-        caption=caption,
-        columns=(METHOD, *columns),
+        slug=recipe_facts.slug(name if usual else f"{name} {representation}"),
+        caption=f"{subject if not usual else 'Retrieval and clustering (%)'} on "
+        f"{comparison.dataset_name}, test images: recipe {comparison.label}",
+        columns=(METHOD, *shown),
         rows=tuple(rows),
         notes=tuple(notes.texts),
-        remarks=() if prefix else tuple(remarks.retrieval()),
+        general_notes=tuple(known.retrieval()) if usual else (),
     )
 
 
-def _row(group: Group, columns: tuple[Column, ...], prefix: str, notes: Notes) -> TableRow | None:
-    found: dict[str, Spread | None] = {
-        column.key: aggregate.side_figure(group, prefix + column.key) for column in columns
-    }
-    known = {key: figure for key, figure in found.items() if figure is not None}
-    names = {column.key: prefix + column.key for column in columns}
+def _row(
+    group: Group,
+    comparison: Comparison,
+    shown: tuple[Column, ...],
+    representation: str,
+    notes: Notes,
+) -> TableRow | None:
+    names = {column.key: metric_names.of(column.key, representation) for column in shown}
+    found = {key: aggregate.final(group, name) for key, name in names.items()}
+    known = {key: value for key, value in found.items() if value is not None}
     if not known and not footnotes.undefined(group, *names.values()):
         return None
-    cells = {key: Cell(str(figure), figure.mean) for key, figure in known.items()}
-    label = Cell("", code=group.label, notes=notes.add(*footnotes.of_group(group)))
+    cells = {key: Cell(str(value), value.mean) for key, value in known.items()}
+    label = Cell("", code=group.label, notes=notes.add(*footnotes.of_group(group, comparison)))
     cells = footnotes.marked({"method": label, **cells}, group, names, notes)
-    data: dict[str, Any] = {"method": group.method, "label": group.label, "seeds": len(group.runs)}
-    for key, figure in found.items():
-        data[key] = figure.mean if figure else None
-        data[f"{key}_sd"] = figure.sd if figure else None
-    return TableRow(cells, {**data, **footnotes.in_data(group, names.values())})
+    data = {
+        **csv_row.of_group(group),
+        "seeds": len(group.runs),
+        **csv_row.numbers(found),
+        **footnotes.in_data(group, names.values()),
+    }
+    return TableRow(cells, data)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.report.data import aggregate, recipe_facts
+from benchmarks.evaluator import metric_names
+from benchmarks.report.data import aggregate, csv_row, recipe_facts
+from benchmarks.report.data.ablation import signed
 from benchmarks.report.data.aggregate import Spread
 from benchmarks.report.data.comparison import Comparison, Group
-from benchmarks.report.document import METHOD, Cell, Chapter, Column, Table, TableRow
-from benchmarks.report.sections.ablation import signed
+from benchmarks.report.document import METHOD, Cell, Column, Section, Table, TableRow
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs.paper_tables import KNN, Metric
 from benchmarks.runs.store import PREDICTIONS, StoredRun
@@ -57,7 +58,7 @@ class Rival:
     """A method and how the best one stands against it."""
 
     group: Group
-    figure: Spread
+    value: Spread
     """What they are compared by, kNN accuracy or R@1."""
     gap: float
     """Difference of the means over all seeds of each, in percentage points."""
@@ -71,22 +72,24 @@ class Rival:
     adjusted_images: float = math.nan
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
+def section(comparison: Comparison, commands: Commands) -> Section:
     """Return each method against the best one, with tests, or nothing to show.
 
     There is nothing without labels or with fewer than two methods that finished. Methods that learn
-    from labels take no part, nor do those that evaluate features of their own.
+    from labels take no part, nor do those without the comparison's representation.
     """
-    every = [(g, figure) for g in comparison.groups if (figure := aggregate.final(g)) is not None]
+    name = comparison.key
+    every = [(g, value) for g in comparison.groups if (value := aggregate.final(g, name))]
     found = [one for one in every if one[0].ranked]
     if len(found) < 2:
-        return Chapter()
-    left_out = [group for group, _ in every if not group.ranked]
+        return Section()
+    held = {id(group) for group, _ in found}
+    left_out = [group for group in comparison.groups if id(group) not in held]
     best, top = max(found, key=lambda one: one[1].mean)
-    rivals = _rivals(best, top, [one for one in found if one[0] is not best])
+    rivals = _rivals(best, top, [one for one in found if one[0] is not best], name)
     by_group, headline = {id(rival.group): rival for rival in rivals}, comparison.headline
     rows = [_best_row(g, k) if g is best else _row(by_group[id(g)], headline) for g, k in found]
-    return Chapter(
+    return Section(
         title=TITLE,
         tables=(
             Table(
@@ -95,18 +98,25 @@ def chapter(comparison: Comparison, commands: Commands) -> Chapter:
                 f"{comparison.dataset_name}, recipe {comparison.label}",
                 columns=COLUMNS,
                 rows=tuple(rows),
-                remarks=(*_remarks(rivals, headline), *_without(left_out)),
+                general_notes=(*_general_notes(rivals, headline), *_without(left_out, comparison)),
             ),
         ),
     )
 
 
-def _rivals(best: Group, top: Spread, others: Sequence[tuple[Group, Spread]]) -> list[Rival]:
+def _rivals(
+    best: Group, top: Spread, others: Sequence[tuple[Group, Spread]], name: str
+) -> list[Rival]:
     """Test the best method against each other one, and correct for their number."""
-    predictions = _predictions(best)
+    predictions = _predictions(best, name)
     tested = [
-        (group, figure, _over_seeds(best, group), _over_images(predictions, _predictions(group)))
-        for group, figure in others
+        (
+            group,
+            value,
+            _over_seeds(best, group, name),
+            _over_images(predictions, _predictions(group, name)),
+        )
+        for group, value in others
     ]
     p_seeds = [
         paired.p if paired is not None and paired.pairs >= ENOUGH_SEEDS else math.nan
@@ -117,33 +127,38 @@ def _rivals(best: Group, top: Spread, others: Sequence[tuple[Group, Spread]]) ->
     return [
         Rival(
             group=group,
-            figure=figure,
-            gap=top.mean - figure.mean,
+            value=value,
+            gap=top.mean - value.mean,
             paired=paired,
             images=images,
             p_seeds=p_seeds[place],
             adjusted_seeds=float(adjusted_seeds[place]),
             adjusted_images=float(adjusted_images[place]),
         )
-        for place, (group, figure, paired, images) in enumerate(tested)
+        for place, (group, value, paired, images) in enumerate(tested)
     ]
 
 
-def _over_seeds(best: Group, other: Group) -> PairedDifference | None:
-    first, second = _by_seed(best), _by_seed(other)
+def _over_seeds(best: Group, other: Group, name: str) -> PairedDifference | None:
+    first, second = _by_seed(best, name), _by_seed(other, name)
     seeds = sorted(first.keys() & second.keys())
     if not seeds:
         return None
     return paired_difference([first[s] for s in seeds], [second[s] for s in seeds])
 
 
-def _by_seed(group: Group) -> dict[int, float]:
-    found = ((run.record.seed, aggregate.value(run.record)) for run in group.runs)
+def _by_seed(group: Group, name: str) -> dict[int, float]:
+    found = ((run.record.seed, run.record.value(name)) for run in group.runs)
     return {seed: value for seed, value in found if value is not None and math.isfinite(value)}
 
 
-def _predictions(group: Group) -> dict[int, pd.DataFrame]:
-    """Return label and predicted class of every test image, by seed; older records have none."""
+def _predictions(group: Group, name: str) -> dict[int, pd.DataFrame]:
+    """Return label and predicted class of every test image, by seed; older records have none.
+
+    Predictions are made of a method's headline representation only.
+    """
+    if metric_names.split(name)[1] != group.representation:
+        return {}
     found = {run.record.seed: _prediction(run) for run in group.runs}
     return {seed: frame for seed, frame in found.items() if frame is not None}
 
@@ -180,16 +195,16 @@ def _over_images(
     return OverImages(several.mean, several.p, f"bootstrap, {len(seeds)} seeds")
 
 
-def _best_row(group: Group, figure: Spread) -> TableRow:
-    data = {**_data(group, figure), "verdict": "the best"}
-    return TableRow({"method": _name(group), "measured": _measured(figure)}, data, best=True)
+def _best_row(group: Group, value: Spread) -> TableRow:
+    data = {**_data(group, value), "verdict": "the best"}
+    return TableRow({"method": _name(group), "measured": _measured(value)}, data, best=True)
 
 
 def _row(rival: Rival, headline: Metric) -> TableRow:
     verdict = _verdict(rival, headline)
     cells = {
         "method": _name(rival.group),
-        "measured": _measured(rival.figure),
+        "measured": _measured(rival.value),
         "gap": Cell(signed(rival.gap), rival.gap),
         "verdict": Cell(verdict),
     }
@@ -204,13 +219,13 @@ def _row(rival: Rival, headline: Metric) -> TableRow:
     if images is not None:
         aside = f"Holm {_probability(rival.adjusted_images)}; {images.test}"
         cells["p_images"] = Cell(_probability(images.p), images.p, aside=aside)
-    return TableRow(cells, {**_data(rival.group, rival.figure), **_test_data(rival, verdict)})
+    return TableRow(cells, {**_data(rival.group, rival.value), **_test_data(rival, verdict)})
 
 
 def _verdict(rival: Rival, headline: Metric) -> str:
     """Say in words what the two tests found; they are told apart where they disagree.
 
-    Of a figure other than kNN accuracy there is no test over images, and no word on it.
+    Of a metric other than kNN accuracy there is no test over images, and no word on it.
     """
     seeds, images = _word_over_seeds(rival), _word_over_images(rival)
     if rival.paired is None:
@@ -247,9 +262,9 @@ def _name(group: Group) -> Cell:
     return Cell("", code=group.label)
 
 
-def _measured(figure: Spread) -> Cell:
-    aside = "" if figure.interval is None else f"95 %: {_interval(figure.interval)}"
-    return Cell(str(figure), figure.mean, aside=aside)
+def _measured(value: Spread) -> Cell:
+    aside = "" if value.interval is None else f"95 %: {_interval(value.interval)}"
+    return Cell(str(value), value.mean, aside=aside)
 
 
 def _interval(ends: Interval) -> str:
@@ -260,15 +275,14 @@ def _probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _data(group: Group, figure: Spread) -> dict[str, Any]:
+def _data(group: Group, value: Spread) -> dict[str, Any]:
     return {
-        "method": group.method,
-        "label": group.label,
+        **csv_row.of_group(group),
         "seeds": " ".join(map(str, group.seeds)),
-        "mean": figure.mean,
-        "sd": figure.sd,
-        "low": figure.interval.low if figure.interval else None,
-        "high": figure.interval.high if figure.interval else None,
+        "mean": value.mean,
+        "sd": value.sd,
+        "low": value.interval.low if value.interval else None,
+        "high": value.interval.high if value.interval else None,
     }
 
 
@@ -291,11 +305,11 @@ def _test_data(rival: Rival, verdict: str) -> dict[str, Any]:
     }
 
 
-def _remarks(rivals: Sequence[Rival], headline: Metric) -> list[str]:
+def _general_notes(rivals: Sequence[Rival], headline: Metric) -> list[str]:
     over_seeds = sum(not math.isnan(rival.p_seeds) for rival in rivals)
     texts = [
         *(_two_tests(rivals, over_seeds) if headline == KNN else _one_test(headline, over_seeds)),
-        "The best one is chosen by the same figures, which favours it a little: take a close "
+        "The best one is chosen by the same values, which favours it a little: take a close "
         "decision with care.",
     ]
     if over_seeds < len(rivals):
@@ -330,12 +344,17 @@ def _one_test(headline: Metric, over_seeds: int) -> list[str]:
     ]
 
 
-def _without(left_out: Sequence[Group]) -> list[str]:
+def _without(left_out: Sequence[Group], comparison: Comparison) -> list[str]:
+    """Say which methods take no part, and why."""
+    bounds = [g.label for g in left_out if g.uses_labels and g.offers(comparison.key)]
+    others = [
+        f"{group.label} ({group.representation})"
+        for group in left_out
+        if group.runs and group.representation != comparison.representation
+    ]
     reasons = {
-        "as an upper bound": [g.label for g in left_out if g.uses_labels],
-        "since they evaluate features of their own, not the embedding": [
-            g.label for g in left_out if not g.uses_labels
-        ],
+        "as an upper bound": bounds,
+        f"since their {comparison.representation} is not evaluated": others,
     }
     return [
         f"Left out {reason}: {', '.join(f'`{label}`' for label in labels)}."

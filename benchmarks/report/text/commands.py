@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.backbones import BACKBONES
-from benchmarks.data.datasets.base import DEFAULT_SPLIT
-from benchmarks.report.data.comparison import Comparison
+from benchmarks.report.data import recipe_facts
+from benchmarks.report.data.comparison import DEFAULT_SPLIT, Comparison
 from benchmarks.training import recipe as recipes
 
 
@@ -69,10 +68,14 @@ class Commands:
 
 def _weights(comparison: Comparison) -> str:
     """Return the name of the file that the networks start from; "" if they start from random."""
-    backbone = BACKBONES.get(str(comparison.recipe.get("backbone", "")))
-    published = backbone.weights.file if backbone is not None and backbone.weights else ""
-    used = (run.record.weights for run in comparison.runs)
-    return next((weights.file for weights in used if weights is not None), published)
+    if comparison.runs:
+        used = (run.record.weights for run in comparison.runs)
+        return next((weights.file for weights in used if weights is not None), "")
+    backbone = comparison.recipe.get("backbone")
+    for table in comparison.paper_tables:
+        if (recipe_facts.builtin(table.recipe) or {}).get("backbone") == backbone:
+            return table.weights
+    return ""
 
 
 def _recipe_words(comparison: Comparison, changes: Mapping[str, Any] | None = None) -> list[str]:

@@ -3,19 +3,21 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from benchmarks.report.data.comparison import Group
+from benchmarks.report.data.comparison import Comparison, Group
 from benchmarks.report.document import Cell, Notes
-from benchmarks.runs.store import RunRecord
+from benchmarks.runs.record import RunRecord
 
-OWN = (
-    "Evaluates what the method's own `embed` returns, not the encoder's embedding as the others "
-    "do: shown beside them, never ranked, tested or marked as the best with them."
+OTHER = (
+    "Evaluated by its own representation, {own}, which has a column of its own: never ranked, "
+    "tested or marked as the best with the others' {usual}."
 )
 
 
-def of_group(group: Group) -> list[str]:
-    """Return what sets a group's values apart from all others."""
-    return [OWN] if group.own else []
+def of_group(group: Group, comparison: Comparison) -> list[str]:
+    """Return what sets a group's values apart from those of the others in a comparison."""
+    own, usual = group.representation, comparison.representation
+    apart = bool(group.runs) and own != usual
+    return [OTHER.format(own=own, usual=usual)] if apart else []
 
 
 def of_metric(group: Group, name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Known causes of differences and how to read the figures: facts from remarks.yaml."""
+"""Known causes of differences and how to read the values: facts from notes.yaml."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -11,7 +11,7 @@ from benchmarks.runs import paper_tables
 
 
 @cache
-def _remarks() -> Mapping[str, Any]:
+def _content() -> Mapping[str, Any]:
     text = (
         resources.files("benchmarks.report.text").joinpath("notes.yaml").read_text(encoding="utf-8")
     )
@@ -21,18 +21,18 @@ def _remarks() -> Mapping[str, Any]:
 
 def reading() -> list[str]:
     """Return what holds for every table."""
-    return list(_remarks()["reading"])
+    return list(_content()["reading"])
 
 
 def efficiency(in_paper: bool) -> list[str]:
-    """Return what concerns learning speed, and the paper's figures on it if they are shown."""
-    texts = _remarks()["efficiency"]
+    """Return what concerns learning speed, and the paper's values on it if they are shown."""
+    texts = _content()["efficiency"]
     return [*(texts["published"] if in_paper else ()), *texts["measured"]]
 
 
 def retrieval() -> list[str]:
-    """Return how the figures of retrieval and clustering are defined."""
-    return list(_remarks()["retrieval"])
+    """Return how the values of retrieval and clustering are defined."""
+    return list(_content()["retrieval"])
 
 
 def of_method(method: str, unseen: bool = False) -> list[str]:
@@ -42,15 +42,15 @@ def of_method(method: str, unseen: bool = False) -> list[str]:
         method: its name.
         unseen: whether the test classes are not among the training classes.
     """
-    return list(_remarks()["unseen" if unseen else "methods"].get(method, ()))
+    return list(_content()["unseen" if unseen else "methods"].get(method, ()))
 
 
 def of_row(table: paper_tables.Table, row: paper_tables.Row) -> list[str]:
     """Return known causes for a row: those of its method, then its own."""
-    own = _remarks()["rows"].get(table.number, {}).get(row.published, ())
+    own = _content()["rows"].get(table.number, {}).get(row.published, ())
     return [*of_method(row.method, table.headline != paper_tables.KNN), *own]
 
 
 def of_table(table: paper_tables.Table) -> list[str]:
     """Return what concerns a table as a whole."""
-    return list(_remarks()["tables"].get(table.number, ()))
+    return list(_content()["tables"].get(table.number, ()))

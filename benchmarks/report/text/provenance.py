@@ -1,4 +1,4 @@
-"""How the figures of a comparison were made: facts of the records, and where they differ."""
+"""How the numbers of a comparison were made: facts of the records, and where they differ."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -6,8 +6,7 @@ from datetime import timedelta
 
 from benchmarks.report.data import recipe_facts
 from benchmarks.report.data.comparison import Comparison
-from benchmarks.runs.store import DatasetFacts, Environment, RunRecord
-from benchmarks.training.slices import Slice
+from benchmarks.runs.record import DatasetFacts, Environment, RunRecord, Slice
 
 COMMIT_LENGTH = 10
 _AS_ONE = {"device": "devices", "code": "versions of the suite", "packages": "package versions"}
@@ -42,8 +41,8 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
             "; ".join(dict.fromkeys(f"{r.method.name}: {r.method.paper}" for r in records)),
         ),
     ]
-    own = _own_figures(records)
-    return [*found, ("Methods' own figures", own)] if own else found
+    own = _own_metrics(records)
+    return [*found, ("Methods' own metrics", own)] if own else found
 
 
 def _images(data: DatasetFacts) -> str:
@@ -150,11 +149,11 @@ def _packages(records: Iterable[RunRecord]) -> str:
     return ", ".join(f"{package} {' and '.join(found)}" for package, found in versions.items())
 
 
-def _own_figures(records: Iterable[RunRecord]) -> str:
-    columns = {"memory_knn", "loss"}
+def _own_metrics(records: Iterable[RunRecord]) -> str:
+    """Return what methods measure of themselves: of no representation, by no protocol."""
     return "; ".join(
-        f"{record.method.name} s{record.seed}: {name} = {value:.4g}"
+        f"{record.method.name} s{record.seed}: {name} = {found.value:.4g}"
         for record in records
-        for name, value in record.final.figures.items()
-        if name not in columns | set(record.protocols) and not name.startswith("pooled_")
+        for name, found in record.final.measurements.items()
+        if name != "loss" and "@" not in name and not found.protocol
     )

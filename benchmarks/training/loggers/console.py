@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichBars
 
-from benchmarks.runs import paper_tables
+from benchmarks.evaluator import metric_names
 
 HEADLINES = {
-    metric.figure: metric.published for metric in (paper_tables.KNN, paper_tables.RECALL_AT_1)
+    metric.name: metric.published for metric in (metric_names.KNN, metric_names.RECALL_AT_1)
 }
 """What an epoch's figures are shown of, and its name."""
 

@@ -143,21 +143,24 @@ def _unquoted(value: Any) -> Any:
 
 
 def check_methods(recipe: Recipe) -> None:
-    """Refuse a recipe whose section `methods` names what is not there; for all of it.
+    """Refuse a recipe whose sections `methods` and `for_method` name what is not there.
 
-    A method that this command does not run counts too: its line would never come to bear, and
+    Methods that this command does not run count too: a misspelt name would change nothing, and
     nobody would know. Methods of plug-ins are known once their files are loaded.
 
     Raises:
         UsageProblem: if a method or hyper-parameter is unknown, or a value is not of its type.
     """
     known = names(labelled=True)
-    for name, changes in recipe.methods.items():
+    sections = {"methods": recipe.methods, "for_method": recipe.for_method}
+    for section, name in ((s, name) for s, methods in sections.items() for name in methods):
         if name not in known:
             problem = unknown_name("method", name, known)
             raise UsageProblem(
-                f"recipe {recipe.name}: methods: {problem} A plug-in's file is given with --plugin."
+                f"recipe {recipe.name}: {section}: {problem} A plug-in's file is given with "
+                "--plugin."
             )
+    for name, changes in recipe.methods.items():
         try:
             resolve(get(name), changes)
         except UsageProblem as error:

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from benchmarks.common.errors import UsageProblem, one_line, shown, unknown_name
 from benchmarks.common.plain_yaml import parse
-from benchmarks.data.transforms.augment import Augmentation
-from benchmarks.training.recipe.schema import Recipe
+from benchmarks.data.transforms.settings import Augmentation
+from benchmarks.training.recipe.schema import SHARED, Recipe, with_current_names
 
 _NOT_PLACES = ("constrained-", "literal[", "[key]")
 """Parts of the place of an error that name no field but one of a field's types."""
@@ -79,7 +79,7 @@ def _read(name_or_file: str, above: tuple[str, ...]) -> RecipeFile:
         raise UsageProblem(f"recipe {path}: base: the file is a base of itself: {circle}")
     text = _text(path)
     recipe, options = _parse(text, path.stem, str(path), (*above, place))
-    own = _told_apart(recipe, text)
+    own = _under_a_name_of_its_own(recipe, text)
     notes: tuple[str, ...] = ()
     if own != recipe:
         notes = (
@@ -115,7 +115,7 @@ def _near(path: Path) -> str:
     return f"; the suite's own is --recipe {path.stem}" if path.stem in names() else ""
 
 
-def _told_apart(recipe: Recipe, text: str) -> Recipe:
+def _under_a_name_of_its_own(recipe: Recipe, text: str) -> Recipe:
     """Return the recipe, under a name of its own if only its name is that of the suite's."""
     if recipe.name not in names():
         return recipe
@@ -143,10 +143,7 @@ def _parse(
     options = {k: content.pop(k) for k in OPTIONS - _SHARED if k in content}
     if not isinstance(content.get("methods", {}), dict):  # a list of names, not hyper-parameters
         options["methods"] = content.pop("methods")
-    fields = {**start, "name": name, **content}
-    own = content.get("augmentation")
-    if isinstance(own, dict):
-        fields["augmentation"] = {**start.get("augmentation", {}), **own}
+    fields = _with_changes(start, {"name": name, **content}, f"recipe {source}")
     return _build(fields, f"recipe {source}"), options
 
 
@@ -163,6 +160,32 @@ def _start(content: dict[str, Any], source: str, above: tuple[str, ...]) -> dict
     return asdict_recipe(_read(base, above).recipe)
 
 
+def _with_changes(
+    fields: Mapping[str, Any], changes: Mapping[str, Any], source: str
+) -> dict[str, Any]:
+    """Return a recipe's fields with some changed.
+
+    An `augmentation` changes the transforms' fields that it states and leaves the others. Another
+    `schedule` leaves the factors of the old one behind.
+    """
+    try:
+        changes = with_current_names(changes)
+    except ValueError as error:
+        raise UsageProblem(f"{source}: {error}") from error
+    changed = {**fields, **changes}
+    own, usual = changes.get("augmentation"), fields.get("augmentation", {})
+    if isinstance(own, dict) and isinstance(usual, dict):
+        changed["augmentation"] = {**usual, **own}
+    if fields and changes.get("schedule", _schedule(fields)) != _schedule(fields):
+        changed.pop("lr_factors", None)
+        changed |= {k: v for k, v in changes.items() if k == "lr_factors"}
+    return changed
+
+
+def _schedule(fields: Mapping[str, Any]) -> Any:
+    return fields.get("schedule", Recipe.model_fields["schedule"].default)
+
+
 def resolve(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     """Return the recipe with fields changed; `augmentation.x` reaches one transform's field.
 
@@ -170,22 +193,52 @@ def resolve(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         UsageProblem: if a field is unknown or a value is out of its range, or the new name is that
             of a recipe of the suite.
     """
-    fields = asdict_recipe(recipe)
-    for name, value in changes.items():
+    source = f"recipe {recipe.name}"
+    whole = {name: value for name, value in changes.items() if "." not in name}
+    fields = _with_changes(asdict_recipe(recipe), whole, source)
+    for name in (n for n in changes if n not in whole):
         head, _, tail = name.partition(".")
-        if tail:
-            if not isinstance(fields.get(head), dict):
-                raise unknown_name("field of a recipe", name, fields)
-            fields[head] = {**fields[head], tail: value}
-        else:
-            fields[head] = value
-    changed = _build(fields, f"recipe {recipe.name}")
+        if not isinstance(fields.get(head), dict):
+            raise unknown_name("field of a recipe", name, fields)
+        fields[head] = {**fields[head], tail: changes[name]}
+    changed = _build(fields, source)
     if changed.name != recipe.name and changed.name in names():
         raise UsageProblem(
             f"recipe {recipe.name}: name: {changed.name} is a recipe of the suite; choose another "
             f"name, or --recipe {changed.name}"
         )
     return changed
+
+
+def for_method(recipe: Recipe, method: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Return the recipe that one method is trained by.
+
+    The section `for_method` overrides the recipe, and the command's changes override both.
+
+    Args:
+        recipe: of the comparison.
+        method: its name.
+        changes: of the command, as `resolve` takes them.
+
+    Returns:
+        A recipe without a section `for_method`.
+
+    Raises:
+        UsageProblem: if a field is unknown, shared by all methods, or out of its range.
+    """
+    source = f"recipe {recipe.name}: for_method.{method}"
+    own = recipe.for_method.get(method, {})
+    allowed = [name for name in Recipe.model_fields if name not in SHARED]
+    for name in own:
+        if name in SHARED:
+            raise UsageProblem(
+                f"{source}: {name}: expected a field that methods may have of their own, found one "
+                f"that all methods of a comparison share; set {name} for the whole recipe"
+            )
+        if name not in [*allowed, "partners"]:
+            raise unknown_name(f"field of {source}", name, allowed)
+    fields = _with_changes({**asdict_recipe(recipe), "for_method": {}}, own, source)
+    return resolve(_build(fields, source), changes or {})
 
 
 def asdict_recipe(recipe: Recipe) -> dict[str, Any]:
@@ -195,7 +248,7 @@ def asdict_recipe(recipe: Recipe) -> dict[str, Any]:
 
 def _build(fields: Mapping[str, Any], source: str) -> Recipe:
     try:
-        return Recipe.model_validate(dict(fields))
+        recipe = Recipe.model_validate(dict(fields))
     except ValidationError as error:
         first = error.errors()[0]
         parts = [str(part) for part in first["loc"]]
@@ -207,6 +260,11 @@ def _build(fields: Mapping[str, Any], source: str) -> Recipe:
             problem = unknown_name("field", str(first["loc"][-1]), known)
             raise UsageProblem(f"{source}: {problem}") from error
         message = one_line(first["msg"].removeprefix("Value error, "))
+        if not first["loc"]:  # of several fields together: the message names them and their values
+            raise UsageProblem(f"{source}: {message}") from error
         raise UsageProblem(
             f"{source}: {place}: {message}, found {shown(first['input'])}"
         ) from error
+    for method in recipe.for_method:
+        for_method(recipe, method)  # what is wrong in it is said when the recipe is read
+    return recipe

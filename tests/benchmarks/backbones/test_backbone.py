@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.common.errors import DataProblem, UsageProblem
 
 PRETRAINED = ["googlenet", "googlenet-torchvision"]
@@ -10,25 +10,25 @@ PRETRAINED = ["googlenet", "googlenet-torchvision"]
 @pytest.fixture(params=PRETRAINED)
 def pretrained(request, tmp_path):
     """A pre-trained backbone, a file of weights for it, and the network they were taken from."""
-    backbone = BACKBONES[request.param]
+    backbone = backbones.get(request.param)
     source, path = backbone.build(8), tmp_path / "weights.pt"
     torch.save(source.trunk.state_dict(), path)
     return backbone, path, source
 
 
 def test_names_are_the_keys():
-    assert all(name == backbone.name for name, backbone in BACKBONES.items())
-    assert {name for name, backbone in BACKBONES.items() if backbone.weights} == {*PRETRAINED}
+    assert all(backbones.get(name).name == name for name in backbones.names())
+    assert {name for name in backbones.names() if backbones.get(name).weights} == {*PRETRAINED}
 
 
 def test_only_torchvisions_googlenet_is_not_comparable():
-    marked = {name for name, backbone in BACKBONES.items() if not backbone.comparable}
+    marked = {name for name in backbones.names() if not backbones.get(name).comparable}
     assert marked == {"googlenet-torchvision"}
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
 def test_missing_weights_are_an_error_and_no_random_start(name):
-    backbone = BACKBONES[name]
+    backbone = backbones.get(name)
     words = (
         f"{name} starts from pre-trained weights, and none are given. Get {backbone.weights.file}"
     )
@@ -65,9 +65,9 @@ def test_pretrained_networks_are_told_the_normalisation(pretrained):
 
 def test_weights_for_a_network_that_takes_none(tmp_path):
     with pytest.raises(UsageProblem, match=r"resnet18: expected no --weights, .* found .*x.pth"):
-        BACKBONES["resnet18"](8, tmp_path / "x.pth")
+        backbones.get("resnet18")(8, tmp_path / "x.pth")
 
 
 def test_networks_from_scratch_need_no_normalisation():
-    network = BACKBONES["resnet10-16"](8, normalisation=((0.5,) * 3, (0.5,) * 3))
+    network = backbones.get("resnet10-16")(8, normalisation=((0.5,) * 3, (0.5,) * 3))
     assert network(torch.randn(2, 3, 8, 8)).shape == (2, 8)

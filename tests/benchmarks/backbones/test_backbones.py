@@ -2,15 +2,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.backbones import BACKBONES, resnet
+from benchmarks import backbones
+from benchmarks.backbones import resnet
 from benchmarks.common.errors import UsageProblem
 
 LARGE_ONLY = {"resnet18-topleft7"}
-PRETRAINED = {name for name, backbone in BACKBONES.items() if backbone.weights}
+PRETRAINED = {name for name in backbones.names() if backbones.get(name).weights}
 
 
 @pytest.mark.parametrize("size", [8, 32])
-@pytest.mark.parametrize("name", sorted({*BACKBONES} - LARGE_ONLY - PRETRAINED))
+@pytest.mark.parametrize("name", sorted({*backbones.names()} - LARGE_ONLY - PRETRAINED))
 def test_shapes(name, size):
     check_shapes(name, size)
 
@@ -21,7 +22,7 @@ def test_shapes_of_larger_images(name):
 
 
 def check_shapes(name: str, size: int) -> None:
-    network = BACKBONES[name](16)
+    network = backbones.get(name)(16)
     images = torch.randn(2, 3, size, size)
     assert network(images).shape == (2, 16)
     assert network.embedding_size == 16
@@ -50,7 +51,7 @@ def test_narrow_network_has_16_to_128_channels():
 def test_top_left_pooling_is_the_authors_average_pooling():
     """Their avg_pool2d of 7 on 12 x 12 maps gives one value: the first 7 rows and columns."""
     torch.manual_seed(0)
-    network = BACKBONES["resnet18-topleft7"](128).eval()
+    network = backbones.get("resnet18-topleft7")(128).eval()
     maps = []
     network.stages.register_forward_hook(lambda module, inputs, output: maps.append(output))
     with torch.no_grad():
@@ -65,7 +66,7 @@ def test_top_left_pooling_is_the_authors_average_pooling():
 def test_only_the_pooling_differs():
     """A map that the window covers is pooled whole; the weights have the same names."""
     torch.manual_seed(0)
-    window, whole = BACKBONES["resnet18-topleft7"](8), BACKBONES["resnet18"](8)
+    window, whole = backbones.get("resnet18-topleft7")(8), backbones.get("resnet18")(8)
     whole.load_state_dict(window.state_dict())
     images = torch.randn(2, 3, 56, 56)
     torch.testing.assert_close(window.eval()(images), whole.eval()(images))
@@ -73,7 +74,7 @@ def test_only_the_pooling_differs():
 
 @pytest.mark.parametrize("shape", [(32, 32), (48, 96), (96, 48)])
 def test_maps_smaller_than_the_window_are_refused(shape):
-    network = BACKBONES["resnet18-topleft7"](8).eval()
+    network = backbones.get("resnet18-topleft7")(8).eval()
     words = rf"7 x 7 or more to pool, found .* from images of {shape[0]} x {shape[1]} pixels"
     with pytest.raises(UsageProblem, match=words):
         network(torch.randn(1, 3, *shape))

@@ -10,7 +10,8 @@ from torch import nn
 
 from benchmarks.backbones import weights
 from benchmarks.backbones.googlenet import CaffeTrunk, googlenet_torchvision
-from benchmarks.backbones.weights import GOOGLENET_CAFFE, GOOGLENET_TORCHVISION, identify, load
+from benchmarks.backbones.weight_files import load, read
+from benchmarks.backbones.weights import GOOGLENET_CAFFE, GOOGLENET_TORCHVISION, identify
 from benchmarks.common.errors import DataProblem
 
 ANY_DIGEST = replace(GOOGLENET_CAFFE, digest="")
@@ -54,7 +55,7 @@ def test_quoted_names_of_later_hickles_are_read(tmp_path):
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["data/'conv1.7x7_s2.bias'/data"] = np.arange(3.0)
-    found = weights.read(tmp_path / "x.h5")
+    found = read(tmp_path / "x.h5")
     assert found.keys() == {"conv1.7x7_s2.bias"}
     assert found["conv1.7x7_s2.bias"].tolist() == [0, 1, 2]
 

@@ -21,11 +21,12 @@ def test_gather_returns_planar_images_in_the_order_of_the_index(split):
     assert np.array_equal(images.permute(0, 2, 3, 1).numpy(), split.images[[3, 0]])
 
 
-def test_embed_covers_every_image_once_in_order(split):
+def test_batches_cover_every_image_once_in_order_through_the_test_transform(split):
     store = ImageStore(split, torch.device("cpu"), MEAN, STD)
-    embeddings = store.embed(lambda images: images.flatten(1), batch_size=3)
-    everything = prepare(store.gather(torch.arange(7)), MEAN, STD).flatten(1)
-    assert torch.equal(embeddings, everything)
+    batches = list(store.batches(3))
+    assert [len(images) for images in batches] == [3, 3, 1]
+    everything = prepare(store.gather(torch.arange(7)), MEAN, STD)
+    assert torch.equal(torch.cat(batches), everything)
 
 
 def test_subset_is_fixed_sorted_and_keeps_labels_with_images(split):

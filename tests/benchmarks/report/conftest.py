@@ -12,9 +12,13 @@ import pandas as pd
 import pytest
 
 from benchmarks.report.build import Content, build
-from benchmarks.report.data.comparison import Comparison, Failure, compare, read_failures
+from benchmarks.report.data.compare import compare
+from benchmarks.report.data.comparison import Comparison
 from benchmarks.report.data.recipe_facts import plain
 from benchmarks.runs import store
+from benchmarks.runs.failures import Failure, read_failures
+from benchmarks.runs.record import RunRecord
+from benchmarks.runs.upgrade import upgrade
 from benchmarks.training import recipe as recipes
 from benchmarks.training.recipe.reader import asdict_recipe
 
@@ -62,6 +66,8 @@ class Results:
         environment: Mapping[str, Any] | None = None,
         partial: bool = False,
         uses_labels: bool = False,
+        representation: str = "embedding",
+        measurements: Mapping[str, Mapping[str, Any]] | None = None,
         **fields: Any,
     ) -> Path:
         """Put a finished run; `knn` is the figure after each epoch, None where not evaluated.
@@ -71,8 +77,9 @@ class Results:
         """
         unseen = dataset in UNSEEN
         epochs = self._epochs(knn, dataset, views, seconds_per_epoch)
-        record = store.RunRecord.model_validate(
+        content = upgrade(
             {
+                "schema_version": 1,
                 **self._setting(seed, recipe, recipe_changed, dataset, digest, split, partial),
                 "method": {
                     "name": method,
@@ -100,9 +107,16 @@ class Results:
                     "git_dirty": False,
                     **(environment or {}),
                 },
+                **self._weights(recipe),
                 **fields,
             }
         )
+        if representation != "embedding":
+            content = {**content, "representation": representation}
+            content["final"] = {**content["final"], "measurements": dict(measurements or {})}
+            metric = content["best"]["metric"].split("@")[0]
+            content["best"] = {**content["best"], "metric": f"{metric}@{representation}"}
+        record = RunRecord.model_validate(content)
         folder = store.runs_folder(self.path) / record.folder
         store.write_record(folder, record)
         store.write_epochs(folder, epochs)
@@ -202,6 +216,12 @@ class Results:
                 "evaluate_seconds": epoch * 0.5,
             }
         )
+
+    def _weights(self, recipe: str) -> dict[str, Any]:
+        """Return the weights that every run by a recipe of pre-trained networks starts from."""
+        file = {"file": "googlenet.h5", "sha256": "ab" * 32, "published": True}
+        pretrained = recipes.read(recipe).recipe.backbone == "googlenet"
+        return {"weights": file} if pretrained else {}
 
     def _best(self, epochs: pd.DataFrame) -> dict[str, float] | None:
         figure = "recall_at_1" if "recall_at_1" in epochs else "knn"

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from benchmarks.report.document import (
@@ -70,3 +73,9 @@ def test_a_table_of_many_columns_is_wide():
     columns = tuple(Column(str(number), "Title", required=True) for number in range(14))
     assert Table("t", "T", columns, ()).wide
     assert not Table("t", "T", columns[:13], ()).wide
+
+
+def test_importing_the_document_loads_no_plots():
+    code = "import sys, benchmarks.report.document; print('matplotlib' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

@@ -156,11 +156,11 @@ def test_record_keeps_everything_that_was_declared(tiny_recipe, tmp_path):
     assert record.method.hyper_parameters == dict(run.hyper_parameters)
     assert record.recipe["epochs"] == 1
     assert record.recipe_changed == {"epochs": 1}
-    assert record.protocols["knn"] == "knn-20-0.1"
+    assert record.protocols["knn@embedding"] == "knn-20-0.1@embedding"
     assert record.environment.packages["torch"]
     assert record.images_seen == 200  # one view, last batch kept
-    assert {"memory_knn", "pooled_knn"} <= record.final.figures.keys()
-    assert record.best.knn == record.final.knn
+    assert {"knn@memory", "knn@features"} <= record.final.measurements.keys()
+    assert record.best.value == record.value("knn")
     assert store.read_record(context.folder(run)) == record
     with np.load(context.folder(run) / store.EMBEDDINGS) as arrays:
         assert arrays["bank"].shape == (200, 16)

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.backbones import BACKBONES
+from benchmarks import backbones
 from benchmarks.common.errors import UsageProblem
 from benchmarks.data import datasets
 from benchmarks.data.transforms.augment import Augmentation
@@ -131,16 +131,17 @@ def test_tables_of_a_data_set_come_by_number():
     ],
 )
 def test_tables_of_one_data_set_differ_in_how_networks_start(dataset, recipe, numbers):
-    backbone = recipes.read(recipe).recipe.backbone
-    assert [table.number for table in paper_tables.fitting(dataset, backbone)] == numbers
+    pretrained = backbones.get(recipes.read(recipe).recipe.backbone).weights is not None
+    assert [table.number for table in paper_tables.fitting(dataset, pretrained)] == numbers
 
 
 def test_a_table_is_made_by_a_recipe_that_fits_it():
     for table in paper_tables.TABLES.values():
         backbone = recipes.read(table.recipe).recipe.backbone
-        assert table in paper_tables.fitting(table.dataset, backbone)
-        assert table.pretrained == (BACKBONES[backbone].weights is not None)
-    assert paper_tables.fitting("stl10", "somebody-elses") == [paper_tables.get(2)]
+        weights = backbones.get(backbone).weights
+        assert table in paper_tables.fitting(table.dataset, weights is not None)
+        assert table.weights == ("" if weights is None else weights.file)
+    assert paper_tables.fitting("stl10", pretrained=True) == [paper_tables.get(2)]
 
 
 def test_unknown_table_lists_known_ones():

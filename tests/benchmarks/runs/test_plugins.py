@@ -320,9 +320,9 @@ def test_a_side_metric_that_is_not_finite_is_left_out_and_said(run_mine, tmp_pat
     said = run_mine()
     assert "figures() gave NaN or infinity for far at epoch 1; left out" in said
     (folder,) = folders(tmp_path)
-    figures = record_in(folder)["final"]["figures"]
-    assert figures["near"] == 1.0
-    assert "far" not in figures
+    measured = record_in(folder)["final"]["measurements"]
+    assert measured["near"]["value"] == 1.0
+    assert "far" not in measured
 
 
 CLIPPED = """
@@ -374,7 +374,8 @@ def test_a_broken_plugin_is_listed_and_the_status_is_1(bench, tmp_path):
 def test_what_the_suite_measures_itself_is_reserved(bench, tmp_path, tiny_recipe):
     bench("run", "--methods", "random-cnn,npsoftmax", "--recipe", str(tiny_recipe), "--epochs", "1")
     for folder in (*folders(tmp_path, "random-cnn"), *folders(tmp_path, "npsoftmax")):
-        measured = {*record_in(folder)["final"]["figures"], *store.read_epochs(folder).columns}
+        recorded = (name.split("@")[0] for name in record_in(folder)["final"]["measurements"])
+        measured = {*recorded, *store.read_epochs(folder).columns}
         free = {name for name in measured if not name.startswith(RESERVED_PREFIXES)}
         assert free <= RESERVED_METRICS
 

@@ -11,20 +11,32 @@ from benchmarks.common.errors import BenchError
 from benchmarks.runs import store as records
 from benchmarks.runs.store import RunRecord, StoredRun
 
+METHOD = {
+    "hyper_parameters": {}, "changed": {}, "uses_labels": False, "revision": 1, "file": None,
+    "sha256": None, "package": None, "version": None,
+}  # fmt: skip
+DATASET = {
+    "split": "train", "bank_images": None, "unseen": False, "partial": False, "understood": (),
+    "notes": (), "left_out": {}, "path": "",
+}  # fmt: skip
+
 
 def make_record(**changes) -> RunRecord:
     content = {
         "key": "ab" * 32,
-        "method": {"name": "invaspread", "paper": "Ye et al., CVPR 2019"},
+        "schema_version": 2,
+        "method": {**METHOD, "name": "invaspread", "paper": "Ye et al., CVPR 2019"},
         "dataset": {
             "name": "digits", "digest": "d", "train_images": 10, "test_images": 5, "classes": 10,
-            "image_size": 8, "labelled": True,
+            "image_size": 8, "labelled": True, **DATASET,
         },
         "recipe": {"name": "tiny", "epochs": 2},
         "seed": 0,
-        "protocols": {"knn": "knn-200-0.1"},
-        "final": {"epoch": 2, "knn": 50.0},
-        "best": {"epoch": 1, "knn": 60.0},
+        "recipe_changed": {},
+        "representation": "embedding",
+        "final": {"epoch": 2, "measurements": measured(knn=50.0)},
+        "best": {"epoch": 1, "metric": "knn@embedding", "value": 60.0},
+        "undefined": {}, "caveats": {}, "notes": (), "weights": None, "slices": (),
         "images_seen": 40,
         "seconds": {"train": 1.0, "evaluate": 0.5},
         "environment": {
@@ -35,6 +47,13 @@ def make_record(**changes) -> RunRecord:
         "finished": "2026-01-01T00:00:01+00:00",
     }  # fmt: skip
     return RunRecord.model_validate({**content, **changes})
+
+
+def measured(**values) -> dict[str, dict]:
+    return {
+        (f"{k}@embedding" if k in ("knn", "nmi") else k): {"value": v, "unit": "", "protocol": ""}
+        for k, v in values.items()
+    }
 
 
 def store(results: Path, record: RunRecord) -> Path:
@@ -78,10 +97,11 @@ def test_record_that_is_none_is_named_left_as_it_is_and_the_rest_is_read(tmp_pat
 @pytest.mark.parametrize(
     ("part", "name", "value", "word"),
     [
-        ("final", "knn", 150.0, "percentage"),
-        ("final", "knn", "Infinity", "finite"),
-        ("final", "figures", {"nmi": -3.0}, "percentage"),
-        ("final", "figures", {"loss": float("nan")}, "finite"),
+        ("final", "measurements", measured(knn=150.0), "percentage"),
+        ("final", "measurements", measured(knn="Infinity"), "finite"),
+        ("final", "measurements", measured(nmi=-3.0), "percentage"),
+        ("final", "measurements", measured(loss=float("nan")), "finite"),
+        ("best", "value", 101.0, "percentage"),
         ("dataset", "classes", -1, "whole number"),
         ("dataset", "classes", 10**30, "whole number"),
         ("seconds", "train", -1.0, "seconds"),
@@ -107,8 +127,8 @@ def test_values_that_no_run_leaves_are_named(tmp_path, part, name, value, word):
 
 def test_unusual_values_of_a_finished_run_are_read(tmp_path):
     record = make_record(
-        final={"epoch": 2, "knn": 100.00000000000001, "figures": {"loss": 1e30, "own": -5.0}},
-        method={"name": "m", "paper": "p", "hyper_parameters": {"rate": float("inf")}},
+        final={"epoch": 2, "measurements": measured(knn=100.00000000000001, loss=1e30, own=-5.0)},
+        method={**METHOD, "name": "m", "paper": "p", "hyper_parameters": {"rate": float("inf")}},
     )
     folder = store(tmp_path, record)
     assert records.read_record(folder).final == record.final
@@ -160,7 +180,10 @@ def test_file_that_cannot_be_read_just_now_is_no_damaged_one(tmp_path, monkeypat
 
 
 def test_record_of_a_newer_version_is_no_damaged_one(tmp_path):
-    folder = store(tmp_path, make_record(schema_version=records.SCHEMA_VERSION + 1))
+    folder = store(tmp_path, make_record())
+    content = json.loads((folder / records.RECORD).read_text())
+    content["schema_version"] = records.SCHEMA_VERSION + 1
+    (folder / records.RECORD).write_text(json.dumps(content))
     with pytest.raises(records.NewerRecord, match=r"newer version.*upgrade.*--results"):
         records.read_record(folder)
 
@@ -220,14 +243,6 @@ def test_full_disk_is_one_line_and_keeps_the_old_file(tmp_path, monkeypatch, cod
     assert list(tmp_path.iterdir()) == [target]  # nothing half-written stays
 
 
-def test_full_disk_for_real():
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("this system has no /dev/full")
-    with pytest.raises(OSError, match="No space left"):
-        full.write_text("x")  # the error that atomic_path turns into a sentence
-
-
 def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchError, match="--results"):
@@ -251,32 +266,37 @@ def test_schema_refuses_unknown_fields(tmp_path):
         records.read_record(folder)
 
 
-def test_records_of_older_versions_state_nothing_undefined():
-    content = make_record().model_dump(mode="json")
-    for later in ("undefined", "caveats", "judged"):
-        del content[later]
-    old = RunRecord.model_validate(content)
-    assert (old.undefined, old.caveats, old.judged) == ({}, {}, None)
-
-
 def test_what_is_undefined_survives_the_file(tmp_path):
+    nothing = {"epoch": 2, "measurements": {}}
     record = make_record(
-        undefined={"nmi": "one class"}, caveats={"knn": "8 vote"}, judged="own", final={"epoch": 2}
-    )
+        undefined={"nmi@features": "one class"}, caveats={"knn@features": "8 vote"},
+        representation="features", final=nothing,
+    )  # fmt: skip
     folder = store(tmp_path, record)
     assert records.read_record(folder) == record
     assert record.headline == "kNN not measured"
-    undefined = make_record(final={"epoch": 2}, undefined={"knn": "one class"})
+    undefined = make_record(final=nothing, undefined={"knn@embedding": "one class"})
     assert undefined.headline == "kNN undefined: one class"
+
+
+def test_a_bare_name_means_the_headline_representation():
+    values = {"knn@embedding": 40.0, "knn@features": 60.0, "loss": 1.5, "loss@features": 2.5}
+    final = {"epoch": 2, "measurements": {
+        k: {"value": v, "unit": "", "protocol": ""} for k, v in values.items()}}  # fmt: skip
+    record = make_record(final=final, representation="features")
+    assert (record.value("knn"), record.value("knn@embedding")) == (60.0, 40.0)
+    assert (record.value("loss"), record.value("loss@embedding")) == (2.5, None)
+    assert record.value("knn@memory") is None
+    assert record.headline == "kNN (features) 60.0"
+    assert make_record(final=final).value("loss") == 1.5
 
 
 def test_how_images_were_read_does_not_tell_them_apart():
     facts = {"name": "folder", "digest": "ab", "train_images": 5, "test_images": 2, "classes": 2,
-             "image_size": 32, "labelled": True}  # fmt: skip
+             "image_size": 32, "labelled": True, **DATASET}  # fmt: skip
     plain = records.DatasetFacts(**facts)
-    told = records.DatasetFacts(
-        **facts, understood=("x",), notes=("y",), left_out={"empty": 1}, path="/a"
-    )
+    reading = {"understood": ("x",), "notes": ("y",), "left_out": {"empty": 1}, "path": "/a"}
+    told = records.DatasetFacts(**facts | reading)
     assert plain != told
     assert plain.identity() == told.identity()
     assert records.DatasetFacts(**facts | {"digest": "cd"}).identity() != plain.identity()

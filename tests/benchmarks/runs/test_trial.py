@@ -83,11 +83,22 @@ REFUSED = {
     "start_epoch": ({"start_epoch": fail(KeyError("y"))}, "KeyError: 'y'"),
     "sample": ({"sample": lambda self, generator: torch.rand(200)}, r"sample\(\) to return"),
     "short sample": ({"sample": lambda self, generator: torch.arange(5)}, "at least the 32"),
-    "reserved": ({"figures": lambda self: {"knn": 99.0}}, "'knn' to the suite"),
-    "text": ({"figures": lambda self: {"mine": "high"}}, "floats, got 'high' for 'mine'"),
+    "reserved": ({"metrics": lambda self: {"knn": 99.0}}, "'knn' to the suite"),
+    "text": ({"metrics": lambda self: {"mine": "high"}}, "floats, got 'high' for 'mine'"),
     "memory": ({"memory": lambda self: torch.zeros(3, 4)}, r"memory\(\) .*got \(3, 4\)"),
-    "embed": ({"embed": lambda self, images: images.sum(1), "loss": lambda self, batch: torch.zeros(
-        (), requires_grad=True)}, r"embed\(\) to return"),
+    "rows": ({"representations": lambda self, images: {"embedding": images.sum(1)}},
+             r"representation embedding to be \(8, d\) floats"),
+    "rows not finite": ({"representations": lambda self, images: {
+        "embedding": self.encoder(images) / 0}}, "embedding to be finite"),
+    "reserved rows": ({"representations": lambda self, images: {"memory": self.embed(images)}},
+                      "got 'memory'"),
+    "no rows": ({"representations": lambda self, images: {}}, "a dict of names and rows"),
+    "prediction": ({"predict": lambda self, images: self.embed(images)}, r"predict\(\) to return"),
+    "before_step": ({"before_step": fail(KeyError("z"))}, "KeyError: 'z'"),
+    "schedule": ({"parameter_groups": lambda self: [{"params": [], "schedule": "x"}]}, "schedule"),
+    "rounds": ({"rounds": 0}, "rounds"),
+    "family": ({"family": "x"}, "family to be one of"),
+    "earlier names": ({"figures": lambda self: {}}, "no `figures`, which is called `metrics` now"),
     "abstract": ({"loss": Method.loss}, "abstract"),
 }  # fmt: skip
 
@@ -124,7 +135,7 @@ SOUND = {
     "made for whole batches": {"loss": whole_batch},
     "one view": {"views": 1, "loss": lambda self, batch: self.embed(batch.views[0]).std()},
     "nothing to train": {"epochs": lambda self, planned: 0, "loss": fail(KeyError())},
-    "side metrics": {"figures": lambda self: {"mine": torch.tensor(1.0), "count": 3}},
+    "side metrics": {"metrics": lambda self: {"mine": torch.tensor(1.0), "count": 3}},
 }
 
 
@@ -136,8 +147,8 @@ def test_a_sound_method_passes_without_a_word(case, recipe, data):
 def test_mining_is_tried_on_few_images_where_there_are_many(recipe, data):
     seen = []
 
-    def start_epoch(self, epoch, embed_all):
-        seen.append((self.instances, tuple(embed_all().shape)))
+    def start_epoch(self, clock, train):
+        seen.append((self.instances, tuple(train.embeddings().shape)))
 
     images, labels = data.train.images[:1], data.train.labels[:1]
     many = replace(data.train, images=images.repeat(5000, axis=0), labels=labels.repeat(5000))
@@ -149,7 +160,7 @@ def test_mining_is_tried_on_few_images_where_there_are_many(recipe, data):
 def test_a_loss_without_gradient_and_odd_side_metrics_are_said(recipe, data):
     mine = method(
         loss=lambda self, batch: self.embed(batch.views[0]).sum().detach(),
-        figures=lambda self: {"far": float("nan")},
+        metrics=lambda self: {"far": float("nan")},
     )
     gradient, metrics = try_out(mine, {}, recipe, data)
     assert "no gradient" in gradient

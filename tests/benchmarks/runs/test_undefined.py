@@ -22,6 +22,10 @@ SIMILAR = {"similarity_overlap", "similarity_auc"}
 LABEL_FREE = {"alignment", "uniformity", "effective_rank", "view_agreement"}
 
 
+def of_embedding(names) -> set[str]:
+    return {f"{name}@embedding" for name in names}
+
+
 def noise(labels) -> Split:
     rng = np.random.default_rng(len(labels))
     pixels = rng.integers(0, 256, (len(labels), 8, 8, 3), dtype=np.uint8)
@@ -41,56 +45,60 @@ def finish(data: ImageData, results: Path, method="random-cnn", **recipe) -> sto
     place = RunContext(results, torch.device("cpu"), PlainProgress(lambda line: None))
     record = execute(run, place)
     assert store.read_record(place.folder(run)) == record
-    assert all(np.isfinite(value) for value in record.final.figures.values())
-    assert not record.undefined.keys() & record.final.figures.keys()
+    measured = record.final.measurements
+    assert all(np.isfinite(found.value) for found in measured.values())
+    assert not record.undefined.keys() & measured.keys()
     (results / "report").mkdir(exist_ok=True)
     page = write_report(results, ["html"])[0].read_text()
-    for name in record.undefined.keys() & (RETRIEVED | CLUSTERED | LABEL_FREE | {"knn"}):
+    for name in record.undefined.keys() & of_embedding(
+        RETRIEVED | CLUSTERED | LABEL_FREE | {"knn"}
+    ):
         assert record.undefined[name] in page
     return record
 
 
 def test_test_images_that_are_alone_in_their_classes(tmp_path):
     record = finish(dataset([*range(10)] * 4, range(10)), tmp_path)
-    assert record.undefined.keys() == RETRIEVED | CLUSTERED | SIMILAR
-    assert {"linear", "pooled_knn"} <= record.final.figures.keys()
-    assert record.final.knn is not None
-    assert record.judged == "embedding"
+    assert record.undefined.keys() == of_embedding(RETRIEVED | CLUSTERED | SIMILAR)
+    assert {"linear@embedding", "knn@features"} <= record.final.measurements.keys()
+    assert record.value("knn") is not None
+    assert record.representation == "embedding"
 
 
 def test_unseen_test_images_that_are_alone_in_their_classes(tmp_path):
     data = dataset([0, 1, 2] * 6, range(3, 9), unseen=True)
     record = finish(data, tmp_path)
-    assert {*RETRIEVED, *CLUSTERED, *SIMILAR, "pooled_map_at_r"} <= record.undefined.keys()
+    assert of_embedding({*RETRIEVED, *CLUSTERED, *SIMILAR}) <= record.undefined.keys()
+    assert "map_at_r@features" in record.undefined
     assert record.best is None
     assert "alone in its class" in record.headline
 
 
 def test_unseen_test_images_of_one_class(tmp_path):
     record = finish(dataset([0, 1, 2] * 6, [5] * 8, unseen=True), tmp_path)
-    assert record.undefined.keys() == RETRIEVED | CLUSTERED | SIMILAR
+    assert record.undefined.keys() == of_embedding(RETRIEVED | CLUSTERED | SIMILAR)
     assert record.final.value("recall_at_1") is None
 
 
 def test_a_bank_with_fewer_images_than_neighbours(tmp_path):
     record = finish(dataset([0, 1] * 4, [0, 1] * 5), tmp_path, method="nce")
-    assert record.protocols["knn"] == "knn-8-0.1"
-    assert record.protocols["memory_knn"] == "knn-8-0.1-memory-bank"
-    assert "8 neighbours vote instead of 50" in record.caveats["knn"]
+    assert record.protocols["knn@embedding"] == "knn-8-0.1@embedding"
+    assert record.protocols["knn@memory"] == "knn-8-0.1@memory"
+    assert "8 neighbours vote instead of 50" in record.caveats["knn@embedding"]
     assert not record.undefined
 
 
 def test_a_bank_of_one_class(tmp_path):
     record = finish(dataset([0] * 10, [0, 1] * 5), tmp_path)
-    assert record.undefined.keys() == {"knn", "linear"}
-    assert record.final.knn is None
-    assert "pooled_knn" not in record.final.figures
+    assert record.undefined.keys() == {"knn@embedding", "linear@embedding"}
+    assert record.value("knn") is None
+    assert "knn@features" not in record.final.measurements
 
 
 def test_a_single_test_image(tmp_path):
     record = finish(dataset([0, 1] * 6, [1]), tmp_path)
-    assert record.undefined.keys() >= LABEL_FREE | RETRIEVED | CLUSTERED | SIMILAR
-    assert record.final.knn in (0.0, 100.0)
+    assert record.undefined.keys() >= of_embedding(LABEL_FREE | RETRIEVED | CLUSTERED | SIMILAR)
+    assert record.value("knn") in (0.0, 100.0)
 
 
 def test_a_network_that_has_collapsed(tmp_path):
@@ -109,9 +117,10 @@ def test_a_network_that_has_collapsed(tmp_path):
     # sorted by class, as many data sets are
     data = dataset(np.repeat(np.arange(4), 25), np.repeat(np.arange(4), 15))
     record = finish(data, tmp_path, method="collapsed", knn_k=5)
-    assert record.undefined.keys() >= LABEL_FREE
-    assert record.judged == "own"
-    assert record.final.knn == pytest.approx(25, abs=15)
-    assert record.final.figures["recall_at_1"] == pytest.approx(25, abs=15)
+    own = record.representation
+    assert own != "embedding"
+    assert record.undefined.keys() >= {f"{name}@{own}" for name in LABEL_FREE}
+    assert record.value("knn") == pytest.approx(25, abs=15)
+    assert record.value("recall_at_1") == pytest.approx(25, abs=15)
     # of a random ranking: the share of a class at rank 1, less further down
-    assert record.final.figures["map_at_r"] < 16
+    assert record.value("map_at_r") < 16

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.backbones import BACKBONES, Backbone
+from benchmarks.backbones import Backbone
 from benchmarks.backbones.weights import Published
 from benchmarks.common.errors import DataProblem, UsageProblem
 from benchmarks.data.datasets.base import ImageData, Split
@@ -60,20 +60,20 @@ def finish(run: RunSpec, results: Path) -> tuple[store.RunRecord, Path]:
 
 def test_test_images_are_judged_among_themselves(birds, tmp_path):
     record, folder = finish(plan_one(birds, "invaspread"), tmp_path)
-    history, figures = store.read_epochs(folder), record.final.figures
-    assert record.final.knn is None
+    history, measured = store.read_epochs(folder), record.final.measurements
+    assert record.value("knn") is None
     assert history["knn"].isna().all()
     assert history.loc[history["recall_at_1"].notna(), "epoch"].tolist() == [1, 2, 4]
     stored = store.read_arrays(folder, store.EMBEDDINGS)
     expected = recall_at_k(stored["test"].astype(np.float32), stored["test_labels"], (1, 3))
-    assert figures["recall_at_1"] == pytest.approx(expected[1])
-    assert figures["recall_at_3"] == history["recall_at_3"].iloc[-1]
-    assert "recall_at_2" not in figures
-    assert "linear" not in figures
-    assert {"nmi", "nmi_geometric", "pooled_recall_at_1", "pooled_nmi"} <= figures.keys()
-    assert record.best.knn is None
-    assert record.best.recall_at_1 == history["recall_at_1"].max()
-    assert record.headline == f"R@1 {figures['recall_at_1']:.1f}"
+    assert record.value("recall_at_1") == pytest.approx(expected[1])
+    assert record.value("recall_at_3") == history["recall_at_3"].iloc[-1]
+    assert "recall_at_2@embedding" not in measured
+    assert "linear@embedding" not in measured
+    assert {"nmi@embedding", "recall_at_1@features", "nmi@features"} <= measured.keys()
+    assert record.best.metric == "recall_at_1@embedding"
+    assert record.best.value == history["recall_at_1"].max()
+    assert record.headline == f"R@1 {record.value('recall_at_1'):.1f}"
     assert record.dataset.unseen
     assert record.dataset.partial
 
@@ -81,9 +81,7 @@ def test_test_images_are_judged_among_themselves(birds, tmp_path):
 def test_an_untrained_network_is_judged_too(birds, tmp_path):
     record, folder = finish(plan_one(birds, "random-cnn"), tmp_path)
     assert record.best.epoch == 0
-    assert store.read_epochs(folder)["recall_at_1"].tolist() == [
-        record.final.figures["recall_at_1"]
-    ]
+    assert store.read_epochs(folder)["recall_at_1"].tolist() == [record.value("recall_at_1")]
     assert store.read_arrays(folder, store.GALLERY)["epochs"].tolist() == [0]
 
 
@@ -134,26 +132,37 @@ class Pretrained(nn.Module):
 
     def __init__(self, embedding_size: int) -> None:
         super().__init__()
-        self.embedding_size = embedding_size
+        self.feature_size, self.embedding_size = 4, embedding_size
         self.trunk = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.head = nn.Linear(4, embedding_size)
 
+    def features(self, images):
+        return self.trunk(images)
+
     def forward(self, images):
-        return self.head(self.trunk(images))
+        return self.head(self.features(images))
 
 
 @pytest.fixture
-def pretrained(monkeypatch, tmp_path) -> Path:
+def pretrained(tmp_path) -> Path:
     """Return the weights of a backbone that needs some."""
     published = Published("tiny.pth", "https://example.org/tiny.pth", "sha256", "")
-    monkeypatch.setitem(BACKBONES, "resnet18", Backbone("resnet18", Pretrained, published))
+
+    class Tiny(Backbone):
+        name = "tiny"
+        weights = published
+        needs_weights = True
+
+        def build(self, embedding_size):
+            return Pretrained(embedding_size)
+
     torch.manual_seed(5)
     torch.save(Pretrained(2).trunk.state_dict(), tmp_path / "tiny.pth")
     return tmp_path / "tiny.pth"
 
 
 def test_a_run_starts_from_the_weights_and_says_so(birds, pretrained, tmp_path):
-    run = plan_one(birds, "random-cnn", pretrained, backbone="resnet18")
+    run = plan_one(birds, "random-cnn", pretrained, backbone="tiny")
     record, _ = finish(run, tmp_path)
     assert record.weights.file == "tiny.pth"
     assert record.weights.published
@@ -167,10 +176,10 @@ def test_a_run_starts_from_the_weights_and_says_so(birds, pretrained, tmp_path):
 
 
 def test_other_weights_make_another_run(birds, pretrained, tmp_path):
-    run = plan_one(birds, "random-cnn", pretrained, backbone="resnet18")
+    run = plan_one(birds, "random-cnn", pretrained, backbone="tiny")
     torch.manual_seed(6)
     torch.save(Pretrained(2).trunk.state_dict(), tmp_path / "other.pth")
-    other = plan_one(birds, "random-cnn", tmp_path / "other.pth", backbone="resnet18")
+    other = plan_one(birds, "random-cnn", tmp_path / "other.pth", backbone="tiny")
     assert run.key != other.key
     assert replace(run, weights=None).key not in (run.key, other.key)
 
@@ -179,7 +188,7 @@ def test_missing_weights_are_told_before_images_are_read(pretrained):
     def load(*_):
         raise AssertionError("images were read")
 
-    changes = {"recipe": {"backbone": "resnet18"}}
+    changes = {"recipe": {"backbone": "tiny"}}
     for file, words in ((None, "--weights FILE"), (Path("no.pth"), "no such file")):
         with pytest.raises(DataProblem, match=words):
             make_plan(choose(["nce"]), load, read("paper").recipe, 1, changes, "fp32", file)
@@ -193,6 +202,6 @@ def test_weights_for_a_random_start_are_refused(birds, tmp_path):
 def test_records_without_the_later_fields_keep_their_recipe():
     usual = read("paper").recipe.model_dump(mode="json")
     assert "crop_size" not in usual
-    assert "partners" not in usual
+    assert "positive" not in usual
     changed = read("cub200").recipe.model_dump(mode="json")
-    assert (changed["crop_size"], changed["partners"]) == (227, "neighbour")
+    assert (changed["crop_size"], changed["positive"]) == (227, "neighbour")

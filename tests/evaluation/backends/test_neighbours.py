@@ -1,4 +1,3 @@
-import faiss
 import numpy as np
 import pytest
 import torch
@@ -8,13 +7,13 @@ from evaluation.backends.neighbours import (
     _exact_float32,
     _search_device,
     _search_host,
-    kmeans,
     search,
 )
+from helpers.arrays import gaussian
 
 
-def gaussian(rows, width, seed=0):
-    return np.random.default_rng(seed).standard_normal((rows, width)).astype(np.float32)
+def bank_of(rows, width, seed=0):
+    return gaussian(rows, width, seed=seed).float().numpy()
 
 
 def naive_search(bank, queries, k, exclude_self=False):
@@ -28,7 +27,7 @@ def naive_search(bank, queries, k, exclude_self=False):
 @pytest.mark.parametrize("k", [1, 7, 120, 300])
 @pytest.mark.parametrize("make", [np.asarray, torch.from_numpy], ids=["numpy", "torch"])
 def test_search_finds_what_a_full_sort_finds(k, make):
-    bank, queries = gaussian(300, 16), gaussian(40, 16, seed=1)
+    bank, queries = bank_of(300, 16), bank_of(40, 16, seed=1)
     similarities, indices = search(make(bank), make(queries), k)
     expected_similarities, expected_indices = naive_search(bank, queries, k)
     assert (similarities.dtype, indices.dtype) == (np.float32, np.int64)
@@ -45,7 +44,7 @@ def test_search_uses_raw_inner_products():
 @pytest.mark.parametrize("k", [1, 5, 59])
 @pytest.mark.parametrize("scale", [1.0, 0.0], ids=["unit", "varied norms"])
 def test_exclude_self_matches_a_masked_sort(k, scale):
-    bank = gaussian(60, 5)
+    bank = bank_of(60, 5)
     if scale:
         bank /= np.linalg.norm(bank, axis=1, keepdims=True)
     _, indices = search(bank, bank, k, exclude_self=True)
@@ -71,7 +70,7 @@ def test_ties_come_in_order_of_index():
 
 @pytest.mark.parametrize("chunk", [1, 1000, 1 << 20], ids=["a row", "some rows", "all rows"])
 def test_the_device_path_equals_faiss(chunk):
-    bank, queries = torch.from_numpy(gaussian(500, 32)), torch.from_numpy(gaussian(70, 32, seed=1))
+    bank, queries = torch.from_numpy(bank_of(500, 32)), torch.from_numpy(bank_of(70, 32, seed=1))
     similarities, indices = _search_device(bank, queries, 20, chunk)
     expected_similarities, expected_indices = _search_host(bank, queries, 20)
     assert (similarities.dtype, indices.dtype) == (np.float32, np.int64)
@@ -81,7 +80,7 @@ def test_the_device_path_equals_faiss(chunk):
 
 @pytest.mark.parametrize("exclude_self", [False, True])
 def test_search_is_the_same_on_either_path(monkeypatch, exclude_self):
-    bank = gaussian(90, 6)
+    bank = bank_of(90, 6)
     expected = search(bank, bank, 9, exclude_self)
     monkeypatch.setattr(neighbours, "_search_host", _search_device)
     for found, wanted in zip(search(bank, bank, 9, exclude_self), expected, strict=True):
@@ -89,7 +88,7 @@ def test_search_is_the_same_on_either_path(monkeypatch, exclude_self):
 
 
 def test_autocast_does_not_reach_the_device_path():
-    bank = torch.from_numpy(gaussian(200, 32))
+    bank = torch.from_numpy(bank_of(200, 32))
     expected = _search_device(bank, bank, 10)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = _search_device(bank, bank, 10)
@@ -113,7 +112,7 @@ def test_tf32_is_off_during_a_search_and_restored(precision):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("exclude_self", [False, True])
 def test_cuda_tensors_give_the_host_result(exclude_self):
-    bank = torch.from_numpy(gaussian(400, 32))
+    bank = torch.from_numpy(bank_of(400, 32))
     expected = search(bank, bank, 15, exclude_self)
     for found, wanted in zip(
         search(bank.cuda(), bank, 15, exclude_self), expected, strict=True
@@ -122,7 +121,7 @@ def test_cuda_tensors_give_the_host_result(exclude_self):
 
 
 def test_the_arguments_are_left_alone():
-    bank = gaussian(30, 4)
+    bank = bank_of(30, 4)
     tensor = torch.from_numpy(bank.copy()).requires_grad_()
     search(tensor, tensor, 3, exclude_self=True)
     np.testing.assert_array_equal(tensor.detach().numpy(), bank)
@@ -142,93 +141,4 @@ def test_the_arguments_are_left_alone():
 )
 def test_bad_arguments(rows, queries, k, exclude_self, message):
     with pytest.raises(ValueError, match=message):
-        search(gaussian(*rows), gaussian(*queries), k, exclude_self)
-
-
-def blobs(clusters, per_cluster, seed=0):
-    rng = np.random.default_rng(seed)
-    truth = np.repeat(np.arange(clusters), per_cluster)
-    points = 100.0 * np.eye(clusters, 8)[truth] + rng.standard_normal((len(truth), 8))
-    shuffled = rng.permutation(len(truth))
-    return points[shuffled].astype(np.float32), truth[shuffled]
-
-
-def best_of(points, clusters, seeds):
-    def inertia(result):
-        return np.square(points - result[0][result[1]]).sum()
-
-    return min((kmeans(points, clusters, seed) for seed in seeds), key=inertia)
-
-
-def test_kmeans_recovers_separated_blobs():
-    points, truth = blobs(4, 30)
-    centroids, assignment = best_of(points, 4, range(10))
-    assert (centroids.dtype, centroids.shape) == (np.float32, (4, 8))
-    assert (assignment.dtype, assignment.shape) == (np.int64, (120,))
-    assert len({*zip(truth.tolist(), assignment.tolist(), strict=True)}) == 4
-    for cluster in range(4):
-        mean = points[assignment == cluster].mean(axis=0)
-        np.testing.assert_allclose(centroids[cluster], mean, atol=1e-3)
-
-
-def test_kmeans_assigns_to_the_nearest_centroid():
-    points = gaussian(500, 6)
-    centroids, assignment = kmeans(torch.from_numpy(points), 12, seed=3)
-    distances = np.linalg.norm(points[:, None] - centroids[None], axis=2)
-    np.testing.assert_array_equal(assignment, distances.argmin(axis=1))
-
-
-def test_kmeans_is_deterministic_and_depends_on_the_seed():
-    points = gaussian(400, 6)
-    first, again, other = (kmeans(points, 20, seed=seed) for seed in (5, 5, 6))
-    for one, two in zip(first, again, strict=True):
-        np.testing.assert_array_equal(one, two)
-    assert not np.array_equal(first[1], other[1])
-
-
-@pytest.mark.parametrize("seed", [-1, 2**31, 2**40])
-def test_kmeans_takes_any_seed(seed):
-    assert kmeans(gaussian(20, 3), 2, seed)[1].shape == (20,)
-
-
-def test_kmeans_uses_every_point():
-    # FAISS by default keeps 256 points a cluster; all 3,000 have one mean, a sample another
-    points = gaussian(3000, 3)
-    centroids, _ = kmeans(points, 1, seed=0)
-    np.testing.assert_allclose(centroids[0], points.mean(axis=0), atol=1e-5)
-    assert faiss.ClusteringParameters().max_points_per_centroid < 3000
-
-
-@pytest.mark.parametrize("clusters", [1, 2, 7, 10])
-def test_kmeans_survives_fewer_distinct_points_than_clusters(clusters, capfd):
-    centroids, assignment = kmeans(np.ones((10, 3), np.float32), clusters, seed=0)
-    assert np.isfinite(centroids).all()
-    assert assignment.min() >= 0
-    assert assignment.max() < clusters
-    assert capfd.readouterr() == ("", "")
-
-
-def test_as_many_clusters_as_points_separates_them():
-    points = gaussian(9, 4)
-    centroids, assignment = kmeans(points, 9, seed=0)
-    np.testing.assert_allclose(centroids[assignment], points)
-
-
-def test_more_iterations_never_loosen_the_clusters():
-    points = gaussian(2000, 8)
-    results = [kmeans(points, 30, seed=0, iterations=count) for count in (1, 20)]
-    first, last = (np.square(points - c[a]).sum() for c, a in results)
-    assert last < first
-
-
-@pytest.mark.parametrize(
-    ("clusters", "iterations", "message"),
-    [
-        (11, 20, "clusters: expected at most 10, the number of embeddings, got 11"),
-        (0, 20, "clusters: expected an integer of at least 1, got 0"),
-        (2, 0, "iterations: expected an integer of at least 1, got 0"),
-    ],
-)
-def test_bad_kmeans_arguments(clusters, iterations, message):
-    with pytest.raises(ValueError, match=message):
-        kmeans(gaussian(10, 3), clusters, 0, iterations)
+        search(bank_of(*rows), bank_of(*queries), k, exclude_self)

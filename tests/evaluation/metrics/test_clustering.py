@@ -7,14 +7,14 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from evaluation.backends.neighbours import kmeans
+from evaluation.backends.kmeans import kmeans
 from evaluation.metrics.clustering import (
     CLUSTERING_METRICS,
     adjusted_rand,
     agreement,
     best_clusters,
     clustering_accuracy,
-    clustering_figures,
+    clustering_metrics,
     nmi,
 )
 from evaluation.undefined import Undefined
@@ -157,7 +157,7 @@ def test_what_any_network_agrees_with_has_no_value(value, rows):
     reason = "of one class" if value == "one class" or rows == 1 else "alone in its class"
     with pytest.raises(Undefined, match=reason):
         nmi(points, labels)
-    found = clustering_figures(points, labels)
+    found = clustering_metrics(points, labels)
     assert found == {}
     assert found.undefined.keys() == {"nmi", "nmi_geometric", "ari", "clustering_accuracy"}
     assert all(reason in text for text in found.undefined.values())
@@ -165,7 +165,7 @@ def test_what_any_network_agrees_with_has_no_value(value, rows):
 
 def test_a_single_pair_of_a_class_is_enough():
     points = np.random.default_rng(0).standard_normal((20, 4))
-    assert clustering_figures(points, [0, *range(19)]).keys() == set(CLUSTERING_METRICS)
+    assert clustering_metrics(points, [0, *range(19)]).keys() == set(CLUSTERING_METRICS)
 
 
 def test_bf16_tensors_with_gradient():
@@ -277,7 +277,7 @@ def test_what_cannot_be_compared(judge, first, second, message):
 def test_one_clustering_gives_every_figure():
     points, labels = digits()
     clusters = best_clusters(points, 10, restarts=3, seed=5)
-    assert clustering_figures(points, labels, restarts=3, seed=5) == {
+    assert clustering_metrics(points, labels, restarts=3, seed=5) == {
         "nmi": nmi(points, labels, "arithmetic", 3, 5),
         "nmi_geometric": nmi(points, labels, "geometric", 3, 5),
         "ari": pytest.approx(100 * adjusted_rand_score(labels, clusters)),
@@ -288,17 +288,17 @@ def test_one_clustering_gives_every_figure():
 def test_figures_of_separated_classes():
     points, labels = blobs()
     perfect = dict.fromkeys(("nmi", "nmi_geometric", "ari", "clustering_accuracy"), 100.0)
-    assert clustering_figures(points, labels) == pytest.approx(perfect)
+    assert clustering_metrics(points, labels) == pytest.approx(perfect)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0], ids=["all zero", "all equal"])
 def test_figures_of_a_collapsed_network(value):
     points, labels = blobs()
-    figures = clustering_figures(np.full_like(points, value), labels)
+    figures = clustering_metrics(np.full_like(points, value), labels)
     expected = {"nmi": 0.0, "nmi_geometric": 0.0, "ari": 0.0, "clustering_accuracy": 20.0}
     assert figures == pytest.approx(expected, abs=1e-6)
 
 
 def test_figures_refuse_nan():
     with pytest.raises(ValueError, match="embeddings: expected finite values, found 1 rows"):
-        clustering_figures(np.array([[np.nan, 1.0], [0.0, 1.0]]), [0, 1])
+        clustering_metrics(np.array([[np.nan, 1.0], [0.0, 1.0]]), [0, 1])

@@ -1,11 +1,9 @@
-import math
-
 import numpy as np
 import pytest
 import torch
 
-from evaluation import validation as arrays
 from evaluation.metrics.knn import knn_accuracy, knn_predict
+from helpers import naive
 
 
 def problem(rows=150, queries=40, width=8, classes=(-5, 0, 3, 1000), seed=0):
@@ -17,28 +15,13 @@ def problem(rows=150, queries=40, width=8, classes=(-5, 0, 3, 1000), seed=0):
     return points[:rows], labels[:rows], points[rows:], labels[rows:]
 
 
-def naive_predict(bank, bank_labels, queries, k, temperature):
-    predicted = []
-    for query in queries.astype(np.float64):
-        similarities = [
-            float(query @ row / (np.linalg.norm(query) * np.linalg.norm(row)))
-            for row in bank.astype(np.float64)
-        ]
-        nearest = sorted(range(len(bank)), key=lambda i: -similarities[i])[:k]
-        scores = dict.fromkeys(sorted(set(bank_labels.tolist())), 0.0)
-        for i in nearest:
-            scores[int(bank_labels[i])] += math.exp(similarities[i] / temperature)
-        predicted.append(max(scores, key=scores.__getitem__))
-    return predicted
-
-
 @pytest.mark.parametrize("k", [1, 5, 30, 150, 400])
 @pytest.mark.parametrize("temperature", [0.01, 0.1, 1.0])
 def test_predictions_equal_a_naive_vote(k, temperature):
     bank, labels, queries, _ = problem()
     predicted = knn_predict(bank, labels, queries, k, temperature)
     assert predicted.dtype == np.int64
-    assert predicted.tolist() == naive_predict(bank, labels, queries, k, temperature)
+    assert predicted.tolist() == naive.knn_labels(bank, labels, queries, k, temperature)
 
 
 def test_weights_differ_from_a_plain_majority():
@@ -52,16 +35,17 @@ def test_defaults_are_the_papers():
     np.testing.assert_array_equal(
         knn_predict(bank, labels, queries), knn_predict(bank, labels, queries, 200, 0.1)
     )
-    assert knn_predict(bank, labels, queries).tolist() == naive_predict(
+    assert knn_predict(bank, labels, queries).tolist() == naive.knn_labels(
         bank, labels, queries, 200, 0.1
     )
 
 
-def test_chunks_of_queries_do_not_matter(monkeypatch):
+@pytest.mark.parametrize("cells", [1, 13, 100])
+def test_chunks_of_queries_do_not_matter(cells):
     bank, labels, queries, _ = problem()
     expected = knn_predict(bank, labels, queries, 20)
-    monkeypatch.setattr(arrays, "CELLS", 13)
-    np.testing.assert_array_equal(knn_predict(bank, labels, queries, 20), expected)
+    found = knn_predict(bank, labels, queries, 20, cells=cells)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_rows_are_normalised_whatever_their_norm():
@@ -108,7 +92,7 @@ def test_a_single_class_is_always_right():
 
 def test_accuracy_is_a_percentage_of_the_queries():
     bank, labels, queries, truth = problem()
-    predicted = naive_predict(bank, labels, queries, 25, 0.1)
+    predicted = naive.knn_labels(bank, labels, queries, 25, 0.1)
     right = sum(p == t for p, t in zip(predicted, truth.tolist(), strict=True))
     accuracy = knn_accuracy(bank, labels, queries, truth, 25, 0.1)
     assert 25.0 < accuracy < 100.0

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation import validation
 from evaluation.metrics.representation import (
-    LABEL_FREE_METRICS,
+    REPRESENTATION_METRICS,
     alignment,
     effective_rank,
-    label_free_figures,
+    representation_metrics,
+    spread,
     uniformity,
     view_agreement,
 )
@@ -70,11 +70,10 @@ def test_uniformity_equals_a_naive_loop(temperature):
 
 
 @pytest.mark.parametrize("cells", [1, 100, 1000])
-def test_chunks_of_pairs_do_not_matter(monkeypatch, cells):
+def test_chunks_of_pairs_do_not_matter(cells):
     points, _ = views()
     expected = uniformity(points)
-    monkeypatch.setattr(validation, "CELLS", cells)
-    assert uniformity(points) == pytest.approx(expected, rel=1e-6)
+    assert uniformity(points, cells=cells) == pytest.approx(expected, rel=1e-6)
 
 
 def test_limits_of_uniformity():
@@ -140,7 +139,7 @@ def test_neighbours_beyond_the_others_count_them_all():
 
 def test_figures_are_those_of_the_functions():
     first, second = views()
-    assert label_free_figures(first, second) == {
+    assert representation_metrics(first, second) == {
         "alignment": alignment(first, second),
         "uniformity": pytest.approx((uniformity(first) + uniformity(second)) / 2),
         "effective_rank": pytest.approx((effective_rank(first) + effective_rank(second)) / 2),
@@ -153,9 +152,9 @@ def test_figures_are_those_of_the_functions():
 def test_a_collapsed_network_has_no_figures(value, noise):
     draws = np.random.default_rng(0).standard_normal((2, 300, 6))
     first, second = value * (1.0 + noise * draws)
-    found = label_free_figures(first, second)
+    found = representation_metrics(first, second)
     assert found == {}
-    assert found.undefined.keys() == set(LABEL_FREE_METRICS)
+    assert found.undefined.keys() == set(REPRESENTATION_METRICS)
     assert all("collapsed" in reason for reason in found.undefined.values())
 
 
@@ -179,19 +178,19 @@ def test_limits_of_single_metrics_where_rows_are_zero():
 
 def test_a_metric_without_a_value_leaves_the_others_theirs():
     first = np.random.default_rng(0).standard_normal((30, 4))
-    found = label_free_figures(first, np.zeros_like(first))
+    found = representation_metrics(first, np.zeros_like(first))
     assert found.keys() == {"alignment", "uniformity", "view_agreement"}
     assert found.undefined.keys() == {"effective_rank"}
 
 
 @pytest.mark.parametrize(("rows", "said"), [(2, True), (11, True), (12, False)])
 def test_that_all_others_are_neighbours_is_said(rows, said):
-    caveats = label_free_figures(*views(rows)).caveats
+    caveats = representation_metrics(*views(rows)).caveats
     assert (caveats.keys() == {"view_agreement"}) is said
 
 
 def test_figures_of_two_images():
-    figures = label_free_figures(np.eye(2), np.eye(2))
+    figures = representation_metrics(np.eye(2), np.eye(2))
     expected = {
         "alignment": 0.0, "uniformity": -4.0, "effective_rank": 2.0, "view_agreement": 100.0
     }  # fmt: skip
@@ -201,10 +200,10 @@ def test_figures_of_two_images():
 def test_bf16_tensors_with_gradient():
     first, second = (torch.from_numpy(view).bfloat16().requires_grad_() for view in views())
     rounded = [view.detach().float().numpy() for view in (first, second)]
-    assert label_free_figures(first, second) == label_free_figures(*rounded)
+    assert representation_metrics(first, second) == representation_metrics(*rounded)
 
 
-@pytest.mark.parametrize("judge", [alignment, view_agreement, label_free_figures])
+@pytest.mark.parametrize("judge", [alignment, view_agreement, representation_metrics])
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
@@ -218,7 +217,7 @@ def test_views_that_do_not_match(judge, first, second, message):
         judge(np.ones(first), np.ones(second))
 
 
-@pytest.mark.parametrize("judge", [alignment, view_agreement, label_free_figures])
+@pytest.mark.parametrize("judge", [alignment, view_agreement, representation_metrics])
 def test_views_with_nan(judge):
     with pytest.raises(ValueError, match="second: expected finite values, found 1 rows"):
         judge(np.ones((2, 2)), np.array([[1.0, math.nan], [0.0, 1.0]]))
@@ -238,9 +237,9 @@ def test_one_image():
         view_agreement(one, one)
     with pytest.raises(Undefined, match="embeddings: expected at least 2 rows, found 1"):
         uniformity(one)
-    found = label_free_figures(one, one)
+    found = representation_metrics(one, one)
     assert found == {}
-    assert all("single image" in found.undefined[name] for name in LABEL_FREE_METRICS)
+    assert all("single image" in found.undefined[name] for name in REPRESENTATION_METRICS)
 
 
 @pytest.mark.parametrize(
@@ -254,3 +253,12 @@ def test_one_image():
 def test_bad_options(call, message):
     with pytest.raises(ValueError, match=message):
         call(np.eye(3))
+
+
+def test_spread_of_a_sphere_of_a_point_and_of_a_loop():
+    rows = np.random.default_rng(0).standard_normal((4000, 16))
+    assert spread(rows) == pytest.approx(1, abs=0.02)
+    assert spread(np.ones((7, 3))) == pytest.approx(0, abs=1e-7)
+    unit = rows[:50] / np.linalg.norm(rows[:50], axis=1, keepdims=True)
+    naive = [math.sqrt(sum((v - column.mean()) ** 2 for v in column) / 50) for column in unit.T]
+    assert spread(rows[:50]) == pytest.approx(sum(naive) / 16 * 4, rel=1e-5)

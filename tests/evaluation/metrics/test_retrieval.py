@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation import validation
 from evaluation.metrics.retrieval import (
     lone_images,
-    mean_average_precision_at_r,
+    map_at_r,
     recall_at_k,
-    retrieval_figures,
+    retrieval_metrics,
 )
 from evaluation.undefined import Undefined
 
@@ -75,12 +74,12 @@ def test_an_image_finds_its_copy():
     assert recall_at_k(points, np.repeat(np.arange(50), 2), ks=(1,)) == {1: 100.0}
 
 
-@pytest.mark.parametrize("metric", [recall_at_k, mean_average_precision_at_r])
+@pytest.mark.parametrize("metric", [recall_at_k, map_at_r])
 def test_nothing_is_retrieved_where_every_image_is_alone(metric):
     points, _ = problem()
     with pytest.raises(Undefined, match="every image is alone in its class"):
         metric(points, np.arange(len(points)))
-    found = retrieval_figures(points, np.arange(len(points)), (1, 79))
+    found = retrieval_metrics(points, np.arange(len(points)), (1, 79))
     assert found == {}
     assert found.undefined.keys() == {"recall_at_1", "recall_at_79", "map_at_r"}
 
@@ -93,7 +92,7 @@ def test_images_alone_in_their_class_are_found_but_do_not_ask(lone):
     # the naive loop counts a lone image as a miss
     expected = naive_recall(points, labels, 2) * len(labels) / asking.sum()
     assert recall_at_k(points, labels, (2,)) == {2: pytest.approx(expected)}
-    found = retrieval_figures(points, labels, (2,))
+    found = retrieval_metrics(points, labels, (2,))
     assert found["recall_at_2"] == pytest.approx(expected)
     assert lone_images(labels) == (~asking).sum()
     for caveat in (found.caveats["recall_at_2"], found.caveats["map_at_r"]):
@@ -103,9 +102,9 @@ def test_images_alone_in_their_class_are_found_but_do_not_ask(lone):
 def test_a_k_that_takes_in_every_other_image_is_said():
     points, labels = problem(rows=9)
     labels[:] = np.arange(9) % 3
-    caveats = retrieval_figures(points, labels, (1, 8, 9)).caveats
+    caveats = retrieval_metrics(points, labels, (1, 8, 9)).caveats
     assert caveats.keys() == {"recall_at_8", "recall_at_9"}
-    assert not retrieval_figures(*problem()).undefined
+    assert not retrieval_metrics(*problem()).undefined
 
 
 def test_k_beyond_the_others_counts_them_all():
@@ -153,7 +152,7 @@ def test_bad_arguments(rows, labels, ks, message):
 def test_map_at_r_equals_a_naive_loop(seed):
     points, labels = problem(seed=seed)
     labels[:3] = 1000, 1001, 1002  # alone in their classes
-    score = mean_average_precision_at_r(points, labels)
+    score = map_at_r(points, labels)
     assert score == pytest.approx(naive_map_at_r(points, labels), abs=1e-9)
     assert 0.0 < score < 100.0
 
@@ -163,21 +162,19 @@ def test_map_at_r_of_a_ranking_by_hand():
     points, labels = np.stack([np.cos(angles), np.sin(angles)], axis=1), [1, 1, 0, 1, 1]
     # R = 3; from 0, 4 and 80 degrees right, wrong, right; from 20 wrong, right, right
     expected = [(1 / 1 + 2 / 3) / 3] * 3 + [(1 / 2 + 2 / 3) / 3]
-    assert mean_average_precision_at_r(points, labels) == pytest.approx(100 * np.mean(expected))
+    assert map_at_r(points, labels) == pytest.approx(100 * np.mean(expected))
 
 
 def test_limits_of_map_at_r():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(10), 100)
     apart = 10.0 * np.eye(10)[labels] + rng.standard_normal((1000, 10))
-    assert mean_average_precision_at_r(apart, labels) == 100.0
-    assert mean_average_precision_at_r(apart, np.zeros(1000, int)) == 100.0
+    assert map_at_r(apart, labels) == 100.0
+    assert map_at_r(apart, np.zeros(1000, int)) == 100.0
     # the other image of each pair is in another blob
-    assert mean_average_precision_at_r(apart, np.arange(1000) % 500) == 0.0
+    assert map_at_r(apart, np.arange(1000) % 500) == 0.0
     # chance: p^2 + p (1 - p) (1 + 1/2 + .. + 1/R) / R with p = 0.1 and R = 99
-    assert mean_average_precision_at_r(apart, rng.permutation(labels)) == pytest.approx(
-        1.47, abs=0.3
-    )
+    assert map_at_r(apart, rng.permutation(labels)) == pytest.approx(1.47, abs=0.3)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0], ids=["all zero", "all equal"])
@@ -186,12 +183,12 @@ def test_a_collapsed_network_retrieves_by_chance(value, shuffled):
     labels = np.repeat(np.arange(10), 30)
     if shuffled:
         labels = np.random.default_rng(0).permutation(labels)
-    assert mean_average_precision_at_r(np.full((300, 8), value), labels) <= 12.0
+    assert map_at_r(np.full((300, 8), value), labels) <= 12.0
 
 
 def test_alone_in_a_class_is_left_out():
     points = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
-    assert mean_average_precision_at_r(points, [4, 4, 7]) == 100.0
+    assert map_at_r(points, [4, 4, 7]) == 100.0
     assert recall_at_k(points, [4, 4, 7], ks=(1,)) == {1: 100.0}
 
 
@@ -199,33 +196,32 @@ def test_an_image_is_not_its_own_class():
     points = np.repeat(np.random.default_rng(0).standard_normal((60, 8)), 2, axis=0)
     # each image's copy is of another class, so that rank 1 is always wrong
     labels = np.tile([0, 1], 60)
-    assert mean_average_precision_at_r(points, labels) <= 100 * (1 - 1 / 59)
-    assert mean_average_precision_at_r(points, np.repeat(np.arange(60), 2)) == 100.0
+    assert map_at_r(points, labels) <= 100 * (1 - 1 / 59)
+    assert map_at_r(points, np.repeat(np.arange(60), 2)) == 100.0
 
 
 @pytest.mark.parametrize("ks", [(1, 2, 4, 8), (79,), (5, 1, 5000)])
 def test_one_search_gives_the_same_figures(ks):
     points, labels = problem()
-    figures = retrieval_figures(points, labels, ks)
+    figures = retrieval_metrics(points, labels, ks)
     assert list(figures) == [*(f"recall_at_{k}" for k in ks), "map_at_r"]
-    assert figures.pop("map_at_r") == mean_average_precision_at_r(points, labels)
+    assert figures.pop("map_at_r") == map_at_r(points, labels)
     assert list(figures.values()) == list(recall_at_k(points, labels, ks).values())
 
 
 @pytest.mark.parametrize("cells", [1, 100, 1000])
-def test_chunks_of_queries_do_not_matter(monkeypatch, cells):
+def test_chunks_of_queries_do_not_matter(cells):
     points, labels = problem()
-    expected = retrieval_figures(points, labels)
-    monkeypatch.setattr(validation, "CELLS", cells)
-    assert retrieval_figures(points, labels) == expected
+    expected = retrieval_metrics(points, labels)
+    assert retrieval_metrics(points, labels, cells=cells) == expected
 
 
 def test_two_images():
     points = np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert retrieval_figures(points, [3, 3], ks=(1,)) == {"recall_at_1": 100.0, "map_at_r": 100.0}
+    assert retrieval_metrics(points, [3, 3], ks=(1,)) == {"recall_at_1": 100.0, "map_at_r": 100.0}
 
 
-@pytest.mark.parametrize("judge", [mean_average_precision_at_r, retrieval_figures])
+@pytest.mark.parametrize("judge", [map_at_r, retrieval_metrics])
 @pytest.mark.parametrize(
     ("points", "labels", "message"),
     [

@@ -6,8 +6,8 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from evaluation import validation
 from evaluation.metrics.separation import auc, histogram, nearest_similarities, overlap
+from helpers import naive
 
 CLASSES = np.array([-4, 3, 100])
 
@@ -19,33 +19,25 @@ def problem(rows=90, width=6, seed=0):
     return points, CLASSES[codes]
 
 
-def naive_similarities(embeddings, labels, n):
-    unit = [row / max(np.linalg.norm(row), 1e-12) for row in embeddings.astype(np.float64)]
-    positive, negative = [], []
-    for i, query in enumerate(unit):
-        same = [float(query @ x) for j, x in enumerate(unit) if labels[j] == labels[i] and j != i]
-        rest = [float(query @ x) for j, x in enumerate(unit) if labels[j] != labels[i]]
-        for side, values in ((positive, same), (negative, rest)):
-            side.append((sorted(values, reverse=True) + [math.nan] * n)[:n])
-    return np.array(positive), np.array(negative)
-
-
 @pytest.mark.parametrize("n", [1, 5, 29, 90, 200])
 def test_similarities_equal_a_naive_loop(n):
     points, labels = problem()
     for found, expected in zip(
-        nearest_similarities(points, labels, n), naive_similarities(points, labels, n), strict=True
+        nearest_similarities(points, labels, n),
+        naive.class_similarities(points, labels, n),
+        strict=True,
     ):
         assert (found.dtype, found.shape) == (np.float32, (90, n))
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("cells", [1, 200, 1000])
-def test_chunks_of_queries_do_not_matter(monkeypatch, cells):
+def test_chunks_of_queries_do_not_matter(cells):
     points, labels = problem()
     expected = nearest_similarities(points, labels)
-    monkeypatch.setattr(validation, "CELLS", cells)
-    for found, whole in zip(nearest_similarities(points, labels), expected, strict=True):
+    for found, whole in zip(
+        nearest_similarities(points, labels, cells=cells), expected, strict=True
+    ):
         np.testing.assert_allclose(found, whole, atol=1e-6)
 
 

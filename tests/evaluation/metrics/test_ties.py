@@ -7,7 +7,7 @@ import torch
 from evaluation.backends import neighbours
 from evaluation.backends.neighbours import _search_device, drop_self, fair_search, search
 from evaluation.metrics.knn import knn_accuracy, knn_predict
-from evaluation.metrics.retrieval import recall_at_k, retrieval_figures
+from evaluation.metrics.retrieval import recall_at_k, retrieval_metrics
 
 CLASSES, PER_CLASS = 10, 60
 SORTED = np.repeat(np.arange(CLASSES), PER_CLASS)
@@ -53,7 +53,7 @@ def test_a_collapsed_network_scores_chance_in_any_order(order, collapse):
     points = np.full((len(labels), 64), 0.0 if collapse == "zero" else 0.125, np.float32)
     if collapse == "up to rounding":
         points *= 1 + 1e-7 * np.random.default_rng(0).standard_normal(points.shape)
-    figures = retrieval_figures(points, labels, (1, 4))
+    figures = retrieval_metrics(points, labels, (1, 4))
     assert figures["recall_at_1"] == pytest.approx(100 / CLASSES, abs=3.0)
     assert figures["recall_at_4"] == pytest.approx(100 * (1 - 0.9**4), abs=7.0)
     chance = chance_map_at_r(PER_CLASS - 1, len(labels) - 1)
@@ -130,8 +130,8 @@ def test_the_order_of_the_data_changes_nothing_without_ties(seed):
     labels = rng.integers(0, 6, 150)
     points = unit(6, 8)[labels] + 0.5 * rng.standard_normal((150, 8))
     shuffled = rng.permutation(150)
-    assert retrieval_figures(points, labels) == pytest.approx(
-        retrieval_figures(points[shuffled], labels[shuffled])
+    assert retrieval_metrics(points, labels) == pytest.approx(
+        retrieval_metrics(points[shuffled], labels[shuffled])
     )
     queries, truth = points[:40], labels[:40]
     for k in (1, 10, 150):

@@ -35,18 +35,14 @@ class Extra(Method):
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    """Leave the registry, and the imported modules, as they were."""
-    registry.discover()
-    classes, failures = dict(registry._classes), dict(registry._failures)
-    monkeypatch.setattr(registry, "_classes", classes)
-    monkeypatch.setattr(registry, "_failures", failures)
+def registered():
+    """Leave the imported modules as they were; returns the methods that are known."""
     before = set(sys.modules)
-    yield classes
+    yield registry.METHODS._classes
     for name in set(sys.modules) - before:
         if name.startswith("instbench_plugin_"):
             del sys.modules[name]
-    registry.discover.cache_clear()
+    registry.METHODS.forget_installed()
 
 
 def plugin(folder, name="extra", file="extra.py", text=PLUGIN):
@@ -63,7 +59,7 @@ def entry_points(monkeypatch, **loaders):
         for name, load in loaders.items()
     ]
     monkeypatch.setattr(registry.metadata, "entry_points", lambda group: entries)
-    registry.discover.cache_clear()
+    registry.METHODS.forget_installed()
 
 
 def test_the_suites_methods_are_found_sorted():
@@ -322,7 +318,7 @@ def test_code_of_an_installed_package_names_it_and_its_version(monkeypatch, tmp_
         dist=SimpleNamespace(name="my-package", version="1.2"),
     )
     monkeypatch.setattr(registry.metadata, "entry_points", lambda group: [entry])
-    registry.discover.cache_clear()
+    registry.METHODS.forget_installed()
     code = code_of(methods.get("packaged"))
     assert (code.file, code.package, code.version) == ("my_package.py", "my-package", "1.2")
     assert code.sha256 == sha256((tmp_path / "my_package.py").read_bytes()).hexdigest()

@@ -4,8 +4,8 @@ import torch
 from sklearn.datasets import make_moons
 
 from evaluation.backends.neighbours import search
+from helpers.arrays import gaussian, unit
 from methods.base import normalise
-from methods.blocks import manifold
 from methods.blocks.manifold import Graph, diffuse, mine, mutual_neighbour_graph, normalised_graph
 
 RING = 60
@@ -26,9 +26,8 @@ def moons(count=160):
     return normalise(torch.from_numpy(lifted)), labels
 
 
-def random(rows=50, width=6, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return normalise(torch.randn(rows, width, generator=generator))
+def random(rows=50, width=6):
+    return unit(rows, width).float()
 
 
 def dense(graph):
@@ -215,13 +214,36 @@ def test_pools_are_sorted_disjoint_and_never_the_image_itself():
         assert row not in positives[1:]
 
 
-def test_chunks_change_nothing(monkeypatch):
-    whole = mine(random(120))
-    monkeypatch.setattr(manifold, "CHUNK", 120 * 7)
-    parts = mine(random(120))
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_chunks_change_nothing(rows):
+    whole, parts = mine(random(120)), mine(random(120), cells=120 * rows)
     assert torch.equal(whole.positives, parts.positives)
     assert torch.equal(whole.negatives, parts.negatives)
     torch.testing.assert_close(whole.weights, parts.weights)
+
+
+def test_systems_are_solved_to_the_same_bits_in_blocks_of_columns_as_all_at_once():
+    graph = normalised_graph(mutual_neighbour_graph(random(200), 6))
+    together = diffuse(graph, torch.arange(200), columns=200)
+    for columns in (32, 64, 96):
+        assert torch.equal(diffuse(graph, torch.arange(200), columns=columns), together)
+
+
+def test_torch_keeps_its_number_of_threads_and_they_change_nothing():
+    graph = normalised_graph(mutual_neighbour_graph(random(200), 6))
+    found = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found.append(diffuse(graph, torch.arange(200)))
+        assert torch.get_num_threads() == threads
+    assert torch.equal(*found)
+
+
+def test_a_product_passes_over_links_that_are_not_mutual():
+    graph = mutual_neighbour_graph(random(60), 5)
+    assert (graph.weights == 0).any()
+    columns = gaussian(60, 7).float()
+    torch.testing.assert_close((graph @ columns).double(), dense(graph) @ columns.double())
 
 
 def test_two_images_are_each_their_own_positive():

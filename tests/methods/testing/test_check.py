@@ -6,16 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from methods import Method
-from methods.base import registry
+from methods import Method, View
 from methods.testing.check import MethodCheckError, check_method
 from methods.testing.toy import INSTANCES, Trial, toy_images, toy_labels
-
-
-@pytest.fixture(autouse=True)
-def _registry(monkeypatch):
-    registry.discover()
-    monkeypatch.setattr(registry, "_classes", dict(registry._classes))
 
 
 def sound(**members):
@@ -26,6 +19,8 @@ def sound(**members):
             super().__init__(encoder, instances)
             self.weight = weight
             self.register_buffer("steps", torch.zeros(()))
+            self.register_buffer("center", torch.zeros(encoder.feature_size))
+            self.register_buffer("row", torch.zeros(encoder.embedding_size))
             self.notes = {"steps": 0.0}
             self.register_buffer("start", parameters_to_vector(self.parameters()).detach())
 
@@ -42,12 +37,6 @@ def sound(**members):
 
 def views_distance(self, batch):
     first, second = self.embed_views(batch)
-    return (first - second).square().sum(1).mean()
-
-
-def raw_distance(self, batch):
-    """Not by way of `embed`, which is what some cases break."""
-    first, second = F.normalize(self.encoder(torch.cat(batch.views)).float(), dim=1).chunk(2)
     return (first - second).square().sum(1).mean()
 
 
@@ -99,8 +88,8 @@ def short_batch(self, batch):
     return views_distance(self, batch) / (0 if len(batch.index) < 4 else 1)
 
 
-def start_epoch(self, epoch, embed_all):
-    raise KeyError(epoch)
+def start_epoch(self, clock, train):
+    raise KeyError(clock.epoch)
 
 
 def no_step(self, batch):
@@ -119,29 +108,64 @@ def stateful_loss(self, batch):
     return views_distance(self, batch) * (1 + self.notes["steps"])
 
 
-def trained_embed(self, images):
+def of_head(change):
+    """Return representations of which one is made of the encoder's output."""
+
+    def representations(self, images):
+        return {"embedding": change(self, self.encoder(images))}
+
+    return representations
+
+
+def unit(rows):
+    return F.normalize(rows.float(), dim=1)
+
+
+def trained(self, rows):
     self.train()
-    return F.normalize(self.encoder(images).float(), dim=1)
+    return unit(rows)
 
 
-def bf16_embed(self, images):
-    rows = self.encoder(images)
-    return rows / rows.norm(dim=1, keepdim=True).to(rows.dtype)
-
-
-def paired_embed(self, images):
-    rows = self.encoder(images[: len(images) // 2 * 2]).float().view(len(images) // 2, -1)
-    return F.normalize(rows, dim=1)
-
-
-def batch_embed(self, images):
-    rows = self.encoder(images).float()
-    return F.normalize(rows - rows.mean(0), dim=1)
-
-
-def counting_embed(self, images):
+def counted(self, rows):
     self.steps.add_(1)
-    return F.normalize(self.encoder(images).float(), dim=1)
+    return unit(rows)
+
+
+def always(*found):
+    """Return representations that are the same whatever the images are."""
+    return lambda self, images: dict(found)
+
+
+def named_by_size(self, images):
+    names = ("embedding", "features") if len(images) > 3 else ("embedding",)
+    return {name: unit(self.encoder(images)) for name in names}
+
+
+def second_broken(self, images):
+    return {"embedding": unit(self.encoder(images)), "raw": self.encoder(images).float()}
+
+
+def without_features(self, encoder, instances, *, weight=1.0):
+    Method.__init__(self, nn.Sequential(encoder), instances)
+    self.weight, self.notes = weight, {"steps": 0.0}
+
+
+def many_rounds(self, encoder, instances, *, weight=1.0):
+    Method.__init__(self, encoder, instances)
+    self.rounds = 0
+
+
+def infinite_in_round_2(self, batch):
+    return views_distance(self, batch) / (1 - batch.clock.round)
+
+
+def pair(self, generator):
+    """Return (512, 2) groups of two, of which the last has an image too many."""
+    return torch.arange(INSTANCES).view(-1, 2) + 1
+
+
+def one_parameter(**facts):
+    return lambda self: [{"params": list(self.parameters()), **facts}]
 
 
 def forgotten_labels(self, labels):
@@ -150,7 +174,22 @@ def forgotten_labels(self, labels):
 
 BROKEN = {
     "no paper": ({"paper": None}, "declaration: expected a class attribute like paper"),
-    "no views": ({"views": 0}, "declaration: expected views"),
+    "no views": ({"views": 0}, "declaration: views: expected at least one View, got 0"),
+    "an empty list of views": ({"views": ()}, "declaration: views: expected at least one View"),
+    "views of numbers": ({"views": (1,)}, r"declaration: views: expected at least one View.*1,"),
+    "views of words": ({"views": "2"}, "declaration: views: "),
+    "views set to none": ({"views": property(lambda self: ())}, "construction: views: expected"),
+    "rounds": ({"rounds": 0}, "declaration: expected rounds to be .* at least 1, got 0"),
+    "rounds set to none": ({"__init__": many_rounds}, "construction: expected rounds .* got 0"),
+    "revision": ({"revision": 1.5}, "declaration: expected revision to be a whole number"),
+    "family": (
+        {"family": "metric"},
+        "declaration: expected family to be one of instance, .*, got 'metric'",
+    ),
+    "earlier figures": (
+        {"figures": lambda self: {}},
+        "declaration: expected no `figures`, which is called `metrics` now",
+    ),
     "labels not taken": ({"uses_labels": True}, "declaration: .*set_labels not defined"),
     "labels not marked": (
         {"set_labels": forgotten_labels},
@@ -161,15 +200,39 @@ BROKEN = {
     "renamed": ({"__init__": renamed}, "constructor: expected __init__.self, encoder, instances"),
     "any option": ({"__init__": rest}, "constructor: .*options to be keyword-only"),
     "failing": ({"__init__": failing}, "construction: RuntimeError: no such device"),
+    "no features": (
+        {"__init__": without_features},
+        "construction: encoder Sequential: expected a whole number `feature_size`",
+    ),
+    "start_round": (
+        {"start_round": lambda self, clock, train: train.labels},
+        "start_epoch: AttributeError: .*labels",
+    ),
+    "round 2": (
+        {"rounds": 2, "loss": infinite_in_round_2},
+        "rounds: expected a finite loss in round 2, got inf",
+    ),
     "start_epoch": ({"start_epoch": start_epoch}, "start_epoch: KeyError: 0"),
     "epochs": ({"epochs": lambda self, planned: -1}, r"start_epoch: expected epochs\(5\)"),
     "sample float": (
         {"sample": lambda self, generator: torch.rand(5, generator=generator)},
-        r"start_epoch: expected sample\(\) to return .n,. int64",
+        r"start_epoch: expected sample\(\) to return \(n,\) or \(m, g\) int64",
     ),
     "sample range": (
         {"sample": lambda self, generator: torch.tensor([0, INSTANCES])},
-        r"start_epoch: expected sample\(\) to return .n,. int64",
+        r"start_epoch: expected sample\(\) to return \(n,\) or \(m, g\) int64",
+    ),
+    "sample pairs range": (
+        {"sample": pair},
+        r"start_epoch: expected sample\(\) .* from 0 to 1023, got \(512, 2\) int64",
+    ),
+    "sample cube": (
+        {"sample": lambda self, generator: torch.zeros(4, 4, 4).long()},
+        r"start_epoch: expected sample\(\) .* got \(4, 4, 4\) int64",
+    ),
+    "sample short": (
+        {"sample": lambda self, generator: torch.arange(30).view(15, 2)},
+        "start_epoch: .*at least the 32 images of a batch, got 30",
     ),
     "sample random": (
         {"sample": lambda self, generator: torch.randperm(INSTANCES)},
@@ -186,8 +249,20 @@ BROKEN = {
     "nan gradient": ({"loss": nan_gradient}, "gradient: expected finite numbers in fp32"),
     "no gradient": ({"loss": cut_gradient}, "gradient: expected numbers other than 0"),
     "group keys": (
-        {"parameter_groups": lambda self: [{"params": list(self.parameters()), "rate": 1}]},
+        {"parameter_groups": one_parameter(rate=1)},
         r"parameter_groups: .*got \['rate'\]",
+    ),
+    "group schedule": (
+        {"parameter_groups": one_parameter(schedule="cosine")},
+        "parameter_groups: expected schedule to be 'constant'.* got 'cosine'",
+    ),
+    "group lr_scale": (
+        {"parameter_groups": one_parameter(lr_scale="1")},
+        "parameter_groups: expected lr_scale to be a number of at least 0, got '1'",
+    ),
+    "group without params": (
+        {"parameter_groups": lambda self: [{"momentum": 0.5}]},
+        "parameter_groups: .*`params`",
     ),
     "groups twice": (
         {"parameter_groups": lambda self: [{"params": list(self.parameters()) * 2}]},
@@ -199,23 +274,83 @@ BROKEN = {
     ),
     "after_step": ({"after_step": no_step}, "after_step: RuntimeError: queue is full"),
     "ruin": ({"after_step": ruin}, "after_step: .*NaN or infinity in steps"),
-    "figures": ({"figures": lambda self: {"x": float("nan")}}, "after_step: expected figures"),
+    "before_step": (
+        {"before_step": lambda self, clock: self.queue},
+        "after_step: AttributeError: .*queue",
+    ),
+    "metrics": (
+        {"metrics": lambda self: {"x": float("nan")}},
+        r"after_step: expected metrics\(\) to return finite floats, got x",
+    ),
+    "metrics of the suite": (
+        {"metrics": lambda self: {"assignment_test_mean": 1.0}},
+        "after_step: .*leave the name 'assignment_test_mean' to the suite",
+    ),
     "memory": ({"memory": lambda self: torch.zeros(3, 4)}, r"after_step: .*got \(3, 4\) float32"),
     "not unit": (
-        {"embed": lambda self, images: self.encoder(images).float()},
-        "embed: expected rows of unit L2 norm in fp32",
+        {"representations": of_head(lambda self, rows: rows.float())},
+        "representations: .*embedding to have rows of unit L2 norm in fp32",
     ),
-    "embed bf16": (
-        {"embed": bf16_embed, "loss": raw_distance},
-        r"embed: expected \(32, d\) float32 in bf16 autocast, got \(32, 32\) bfloat16",
+    "second not unit": (
+        {"representations": second_broken},
+        "representations: .*raw to have rows of unit L2 norm in fp32",
     ),
-    "embed pairs": (
-        {"embed": paired_embed, "loss": raw_distance},
-        r"embed: expected \(32, d\) float32 in fp32, got \(16, 64\) float32",
+    "bf16 rows": (
+        {"representations": of_head(lambda self, rows: rows / rows.norm(dim=1)[:, None])},
+        r"representations: .*embedding in float32 in bf16 autocast, got \(32, 32\) bfloat16",
     ),
-    "embed trains": ({"embed": trained_embed}, "embed: expected evaluation mode to be kept"),
-    "embed together": ({"embed": batch_embed}, "embed: expected 3 images to embed alike"),
-    "embed counts": ({"embed": counting_embed}, "embed: expected no change of state"),
+    "rows of pairs": (
+        {"representations": of_head(lambda self, rows: unit(rows[: len(rows) // 2]))},
+        r"representations: .*embedding to be \(32, d\) floats, .* got \(16, 32\) float32",
+    ),
+    "rows of one number": (
+        {"representations": of_head(lambda self, rows: rows[:, 0])},
+        r"representations: .*embedding to be \(32, d\) floats, .* got \(32,\) float32",
+    ),
+    "rows not finite": (
+        {"representations": of_head(lambda self, rows: unit(rows) / 0)},
+        "representations: expected representation embedding to be finite",
+    ),
+    "no representation": (
+        {"representations": always()},
+        "representations: .*a dict of names and rows, got {}",
+    ),
+    "no dict": (
+        {"representations": lambda self, images: unit(self.encoder(images))},
+        r"representations: .*a dict of names and rows, got \(32, 32\) float32",
+    ),
+    "reserved representation": (
+        {"representations": lambda self, images: {"memory": unit(self.encoder(images))}},
+        "representations: .*got 'memory'; memory, predictions are the suite's",
+    ),
+    "representation of capitals": (
+        {"representations": lambda self, images: {"A B": unit(self.encoder(images))}},
+        "representations: .*names such as embedding or features, got 'A B'",
+    ),
+    "names that change": (
+        {"representations": named_by_size},
+        r"representations: .*the same representations for all images, got .*'features'\]",
+    ),
+    "representations train": (
+        {"representations": of_head(trained)},
+        "representations: expected evaluation mode to be kept",
+    ),
+    "rows together": (
+        {"representations": of_head(lambda self, rows: unit(rows - rows.mean(0)))},
+        "representations: expected 3 images to give representation embedding alike",
+    ),
+    "representations count": (
+        {"representations": of_head(counted)},
+        "representations: expected no change of state",
+    ),
+    "prediction": (
+        {"predict": lambda self, images: self.encoder(images)},
+        r"representations: expected predict\(\) .* \(heads, 32, classes\).* got \(32, 32\)",
+    ),
+    "prediction of too few": (
+        {"predict": lambda self, images: self.encoder(images)[None, 1:]},
+        r"representations: expected predict\(\) .* got \(1, 31, 32\)",
+    ),
     "hidden state": ({"loss": stateful_loss}, "state_dict: .*after saving and loading"),
     "undone": ({"after_step": undo}, "learning: .*never below the first"),
 }
@@ -230,6 +365,78 @@ def test_a_broken_method_is_refused_with_the_reason(case):
 
 def test_a_sound_method_passes_with_its_options():
     check_method(sound(), weight=2.0)
+
+
+def crops(self, batch):
+    """Compare the mean of all views of an image with each."""
+    sizes = [view.shape[-1] for view in batch.views]
+    assert sizes == [8, 8, 4, 4, 4]
+    rows = torch.stack([self.embed(view) for view in batch.views])  # (views, b, d)
+    return (rows - rows.mean(0)).square().sum(2).mean()
+
+
+def inverted(self, images):
+    return F.log_softmax(self.encoder(images).float(), dim=1)[None]
+
+
+SOUND = {
+    "pairs": {"sample": lambda self, generator: torch.randperm(
+        INSTANCES, generator=generator).view(-1, 2)},
+    "three rounds": {"rounds": 3},
+    "views of two sizes": {
+        "views": (View(), View(transform=torch.neg), *[View(size=4)] * 3), "loss": crops},
+    "changed views": {"views": (View(changes={"blur": 1.0}), View(changes={"flip": False}))},
+    "constant schedule": {
+        "parameter_groups": one_parameter(schedule="constant", lr_scale=0.5, momentum=0.0)},
+    "predictions": {"predict": inverted},
+    "representations": {"representations": lambda self, images: {
+        "head": unit(self.encoder(images)), "twice": unit(self.encoder(images).repeat(1, 2))}},
+    "a pass over the training set": {
+        "start_round": lambda self, clock, train: self.center.copy_(train.features().mean(0)),
+        "start_epoch": lambda self, clock, train: self.row.copy_(train.embeddings()[0])},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SOUND)
+def test_what_the_contract_allows_passes(case):
+    check_method(sound(**SOUND[case]))
+
+
+def test_a_transform_may_return_any_shape_of_as_many_images():
+    def patches(images):
+        return images.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).flatten(1, 2)
+
+    def loss(self, batch):
+        whole, parts = batch.views
+        assert parts.shape == (len(whole), 4, 3, 4, 4)
+        rows = self.embed(parts.flatten(0, 1)).view(len(whole), 4, -1)
+        return (rows - self.embed(whole)[:, None]).square().sum(2).mean()
+
+    check_method(sound(views=(View(), View(transform=patches)), loss=loss))
+
+
+def test_the_clock_of_a_trial_counts_rounds_and_epochs():
+    seen = []
+
+    def start(self, clock, train):
+        seen.append((clock.round, clock.rounds, clock.epoch, clock.step, clock.fraction))
+
+    trial = Trial(sound(rounds=2, start_round=start, start_epoch=start), {})
+    trial.start_epoch(0)
+    trial.start_epoch(1)
+    trial.start_epoch(0, 1)
+    assert seen == [(0, 2, 0, 0, 0.0)] * 2 + [(0, 2, 1, 10, 0.25)] + [(1, 2, 0, 0, 0.0)] * 2
+    assert trial.batch(2).clock.round == 1
+
+
+def test_a_trial_passes_over_the_training_set_in_evaluation_mode():
+    trial = Trial(sound(), {})
+    before = {name: value.clone() for name, value in trial.method.state_dict().items()}
+    rows = trial.embeddings()
+    assert rows.shape == (INSTANCES, 32)
+    assert trial.method.training
+    assert all(torch.equal(v, before[n]) for n, v in trial.method.state_dict().items())
+    torch.testing.assert_close(unit(trial.method.encoder.head(trial.features())), rows)
 
 
 def test_what_the_method_raised_is_kept_as_the_cause():

@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.common.errors import DataProblem, few
 from benchmarks.data.basics import Report, silent
-from benchmarks.data.datasets.base import Dataset, ImageData, Split, Wanted, with_copies_noted
+from benchmarks.data.datasets.base import Dataset, ImageData, LoadOptions, Split, with_copies_noted
 from benchmarks.data.datasets.image_folder.labels import listed, read_rows
 from benchmarks.data.datasets.image_folder.layout import (
     NOT_SCORED,
@@ -70,7 +70,7 @@ class Folder(Dataset):
     resized = True
     description = "your own images: --data DIR with train/ and test/, CLASS/*, labels.csv or a pool"
 
-    def read(self, root: Path, wanted: Wanted) -> ImageData:
+    def read(self, root: Path, options: LoadOptions) -> ImageData:
         """Decode every image below `root`, which is the folder itself, once into a cache.
 
         Images become RGB (see `decode`), their short side is resized to `image_size`, and the
@@ -81,8 +81,8 @@ class Folder(Dataset):
         tree = walk(root)
         layout = layout_of(root, tree)
         files = list(dict.fromkeys([*layout.train, *layout.bank, *layout.test]))
-        side, sizes = wanted.image_size, _short_sides([entry.path for entry in files])
-        if not wanted.size_given and sizes:
+        side, sizes = options.image_size, _short_sides([entry.path for entry in files])
+        if not options.size_given and sizes:
             side = chosen_side(float(np.median(sizes)))
         decoded, usable, failed = _decode(root, files, side, tree.flaws)
         left_out = [*tree.left_out, *layout.left_out, *map(_by_kind, failed)]
@@ -125,7 +125,7 @@ class Folder(Dataset):
             unseen=unseen,
             understood=(
                 images_line(root, (train, bank, test), classes, layout.how),
-                size_line(side, sizes, wanted.size_given, left_out),
+                size_line(side, sizes, options.size_given, left_out),
                 *small_folder(bank or train, test, unseen),
             ),
             left_out=counted(left_out),

@@ -14,7 +14,17 @@ import numpy as np
 import pytest
 
 from benchmarks.common.errors import DataProblem, UsageProblem
-from benchmarks.data.datasets.cifar import CIFAR10, CIFAR100, Cifar, Cifar10, Cifar100, CifarFacts
+from benchmarks.data.datasets.cifar import (
+    CIFAR10,
+    CIFAR100,
+    CIFAR100_20,
+    Cifar,
+    Cifar10,
+    Cifar100,
+    Cifar100SuperClasses,
+    CifarFacts,
+    content_digest,
+)
 
 UNPACK = Path(__file__).parents[5] / "shared" / "data" / "unpack.py"
 SIZES = {"batch_1": 6, "batch_2": 5, "test": 4}
@@ -64,7 +74,7 @@ def write_official(folder: Path, labels_key: str, names_key: str) -> dict[str, s
     return {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in content}
 
 
-@pytest.fixture(params=[CIFAR10, CIFAR100], ids=["cifar10", "cifar100"])
+@pytest.fixture(params=[CIFAR10, CIFAR100, CIFAR100_20], ids=["cifar10", "cifar100", "cifar100-20"])
 def tiny(request, tmp_path, mirror, offer) -> tuple[Cifar, bytes, Path]:
     """A data set with tiny files, its archive (which the mirror serves too), and an empty root."""
     real: CifarFacts = request.param
@@ -317,7 +327,7 @@ def test_only_the_native_size(tiny, tmp_path):
         dataset.load(tmp_path / "source", 64)
 
 
-@pytest.mark.parametrize("dataset", [Cifar10(), Cifar100()])
+@pytest.mark.parametrize("dataset", [Cifar10(), Cifar100(), Cifar100SuperClasses()])
 def test_facts_are_consistent(dataset):
     facts = dataset.facts
     assert {*facts.train, facts.test, facts.meta} == set(facts.md5)
@@ -326,6 +336,61 @@ def test_facts_are_consistent(dataset):
     assert all(url.startswith("https://") for url in facts.mirrors)
     assert all(url.endswith("/" + facts.archive) for url in facts.mirrors)
     assert facts.mirrors[-1] == f"https://www.cs.toronto.edu/~kriz/{facts.archive}"
+
+
+def write_both_labels(folder: Path) -> dict[str, str]:
+    """Write CIFAR-100's three files with fine and coarse labels; return their digests."""
+    random = np.random.default_rng(1)
+    folder.mkdir(parents=True)
+    contents = {
+        name: {
+            "data": random.integers(0, 256, (count, 3072), np.uint8),
+            "fine_labels": list(range(count)),
+            "coarse_labels": [number // 2 for number in range(count)],
+        }
+        for name, count in (("train", 6), ("test", 4))
+    }
+    contents["meta"] = {"fine_label_names": list("abcdef"), "coarse_label_names": list("xyz")}
+    for name, content in contents.items():
+        (folder / name).write_bytes(python2_pickle(content))
+    return {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in contents}
+
+
+def test_super_classes_are_other_labels_of_the_same_files(tmp_path, mirror, offer, monkeypatch):
+    md5 = write_both_labels(tmp_path / "source" / CIFAR100.folder)
+    served = offer(CIFAR100, tmp_path / "source" / CIFAR100.folder, "range")
+    for kind in (Cifar100, Cifar100SuperClasses):
+        facts = dataclasses.replace(
+            kind.facts,
+            md5=md5,
+            archive_md5=served.archive_md5,
+            archive_size=served.archive_size,
+            mirrors=served.mirrors,
+        )
+        monkeypatch.setattr(kind, "facts", facts)
+    root = tmp_path / "root"
+    both = (Cifar100(), Cifar100SuperClasses())
+    # one lock for both names, so that they do not write one archive at the same time
+    threads = [threading.Thread(target=dataset.fetch, args=(root,)) for dataset in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(mirror.log) == 1
+    fine, coarse = (dataset.load(root) for dataset in both)
+    np.testing.assert_array_equal(fine.train.images, coarse.train.images)
+    assert fine.train.labels.tolist() == [0, 1, 2, 3, 4, 5]
+    assert coarse.train.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert coarse.test.labels.tolist() == [0, 0, 1, 1]
+    assert (fine.classes, coarse.classes) == (tuple("abcdef"), tuple("xyz"))
+    assert fine.digest != coarse.digest
+
+
+def test_the_digests_of_before_stand():
+    contents = {kind: "".join(kind.facts.md5.values()).encode() for kind in (Cifar10, Cifar100)}
+    for kind, content in contents.items():
+        assert not kind.facts.digest_salt
+        assert content_digest(kind.facts) == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.skipif(not UNPACK.exists(), reason="needs the real images in ../shared/data")

@@ -1,110 +1,15 @@
-import json
-import math
-from dataclasses import asdict, replace
+"""The pipeline of transforms: formats, order, what is left out, and that nothing waits."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 import torchvision.transforms as T
 import torchvision.transforms.functional as TF
-from pydantic import BaseModel
-from torch import Tensor
 
-from benchmarks.data.transforms import augment as module
-from benchmarks.data.transforms.augment import Augmentation, augment, prepare
-
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-NOTHING = Augmentation().without("crop", "jitter", "grayscale", "flip")
-COLOURLESS = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def pictures(n: int, height: int = 32, width: int = 32, seed: int = 0) -> Tensor:
-    """Smooth shapes and noise, so that crops, flips and colours all show."""
-    coarse = torch.rand(n, 3, 5, 5, generator=rng(seed))
-    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
-    noise = torch.randn(n, 3, height, width, generator=rng(seed + 1))
-    return (255 * smooth + 12 * noise).clamp(0, 255).byte()
-
-
-def levels(images: Tensor, augmentation: Augmentation, seed: int = 0) -> Tensor:
-    """Augment without normalisation, in 0..255."""
-    return augment(images, augmentation, **PLAIN, generator=rng(seed)) * 255
-
-
-def constant(n: int, *colour: int) -> Tensor:
-    return torch.tensor(colour, dtype=torch.uint8).view(1, 3, 1, 1).repeat(n, 1, 2, 2)
-
-
-# Each operation, with given parameters, against torchvision's.
-
-
-@pytest.mark.parametrize(("height", "width"), [(32, 32), (24, 40), (8, 8), (1, 5)])
-@pytest.mark.parametrize("mirror", [False, True])
-def test_resized_crop_is_torchvisions(height, width, mirror):
-    n = 60
-    images = pictures(n, height, width)
-    sides = torch.stack(
-        [torch.randint(1, size + 1, (n,), generator=rng(size)) for size in (height, width)]
-    )
-    sides[:, 0] = torch.tensor([height, width])
-    room = torch.tensor([[height], [width]]) - sides
-    starts = (torch.rand(2, n, generator=rng(5)) * (room + 1)).long()
-    flipped = torch.full((n,), True) if mirror else None
-    found = module._resized_crop(images.float(), starts.float(), sides.float(), flipped)
-    for i in range(n):
-        box = (*starts[:, i].tolist(), *sides[:, i].tolist())
-        exact = TF.resized_crop(images[i].float(), *box, [height, width], antialias=True)
-        pil = TF.resized_crop(TF.to_pil_image(images[i]), *box, [height, width])
-        pil = TF.pil_to_tensor(pil).float()
-        if mirror:
-            exact, pil = exact.flip(2), pil.flip(2)
-        torch.testing.assert_close(found[i], exact, atol=5e-3, rtol=0)
-        torch.testing.assert_close(found[i], pil, atol=1.51, rtol=0)
-
-
-@pytest.mark.parametrize("factor", [0.0, 0.6, 1.0, 1.4, 2.5])
-@pytest.mark.parametrize(
-    ("kind", "reference"),
-    [
-        ((0, 0), TF.adjust_brightness),
-        ((1, 0), TF.adjust_contrast),
-        ((0, 1), TF.adjust_saturation),
-    ],
-)
-def test_blends_are_torchvisions(kind, reference, factor):
-    images = pictures(4, 9, 13)
-    found = images.float()
-    contrast, saturation = (torch.full((4, 1, 1, 1), float(chosen)) for chosen in kind)
-    module._blend_(found, torch.full((4, 1, 1, 1), factor), contrast, saturation)
-    for i, image in enumerate(images):
-        exact = 255 * reference(image.float() / 255, factor)
-        pil = TF.pil_to_tensor(reference(TF.to_pil_image(image), factor)).float()
-        torch.testing.assert_close(found[i], exact, atol=0.05, rtol=0)
-        torch.testing.assert_close(found[i], pil, atol=2.01, rtol=0)
-
-
-@pytest.mark.parametrize("shift", [-0.5, -0.4, -1 / 6, 0.0, 0.01, 1 / 3, 0.5])
-def test_hue_shift_is_torchvisions(shift):
-    corners = torch.cartesian_prod(*[torch.tensor([0, 1, 128, 255])] * 3).T.reshape(1, 3, 8, 8)
-    images = torch.cat((corners.byte(), torch.randint(256, (7, 3, 8, 8), generator=rng()).byte()))
-    found = images.float()
-    module._shift_hue_(found, torch.full((8, 1, 1, 1), shift))
-    expected = 255 * TF.adjust_hue(images.float() / 255, shift)
-    torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
-
-
-def test_hue_shift_is_each_images_own():
-    images = pictures(5)
-    shifts = torch.tensor([-0.3, 0.0, 0.1, 0.25, 0.5])
-    found = images.float()
-    module._shift_hue_(found, shifts.view(5, 1, 1, 1))
-    for i, shift in enumerate(shifts.tolist()):
-        expected = 255 * TF.adjust_hue(images[i].float() / 255, shift)
-        torch.testing.assert_close(found[i], expected, atol=5e-3, rtol=0)
+from benchmarks.data.transforms.augment import augment, prepare
+from benchmarks.data.transforms.settings import Augmentation
+from helpers.images import COLOURLESS, MEAN, NOTHING, STD, constant, levels, pictures, rng
 
 
 def test_grayscale_is_torchvisions():
@@ -139,6 +44,36 @@ def test_shape_format_and_range(n, height, width):
     assert views.isfinite().all()
     assert not views.requires_grad
     assert ((views > -0.01) & (views < 255.01)).all()
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+@pytest.mark.parametrize("size", [1, 2, 7, 12, 30])
+@pytest.mark.parametrize("left_out", [(), ("crop",), ("flip", "jitter")])
+def test_views_of_another_size(n, size, left_out):
+    images = torch.randint(256, (n, 3, 12, 20), generator=rng(), dtype=torch.uint8)
+    changes = replace(Augmentation().without(*left_out), blur=0.5, solarize=0.5)
+    views = levels(images, changes, size=size)
+    assert views.shape == (n, 3, size, size)
+    assert views.is_contiguous(memory_format=torch.channels_last)
+    assert views.isfinite().all()
+    assert ((views > -0.01) & (views < 255.01)).all()
+
+
+def test_a_view_as_large_as_the_image_is_the_one_of_no_size():
+    images = pictures(9)
+    for changes in (Augmentation(), Augmentation().without("crop")):
+        same = levels(images, changes, size=32)
+        assert torch.equal(same, levels(images, changes))
+
+
+def test_a_view_of_a_square_that_is_cut_out_first():
+    views = augment(pictures(4), Augmentation(), MEAN, STD, rng(), crop_size=24, size=10)
+    assert views.shape == (4, 3, 10, 10)
+
+
+def test_a_view_without_pixels_is_refused():
+    with pytest.raises(ValueError, match="size: expected at least 1, got 0"):
+        augment(pictures(1), Augmentation(), MEAN, STD, rng(), size=0)
 
 
 def test_nothing_is_prepare():
@@ -206,6 +141,11 @@ def test_nothing_waits_for_the_device(n, only_operations_that_do_not_wait):
         augment(images, changes.without("crop"), MEAN, STD, rng())
         prepare(images, MEAN, STD)
     assert operations.seen["grid_sampler_2d"] == 1
+    filtered = replace(changes, blur=0.5, solarize=0.2)
+    augment(images, filtered, MEAN, STD, rng(), size=8)
+    with only_operations_that_do_not_wait():
+        augment(images, filtered, MEAN, STD, rng(), size=8)
+        augment(images, filtered.without("crop"), MEAN, STD, rng(), size=8)
     with pytest.raises(AssertionError), only_operations_that_do_not_wait():
         images[images > 3]
 
@@ -232,64 +172,6 @@ def test_cuda_never_waits():
     assert views.device == images.device
     assert views.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(prepared.cpu(), prepare(images.cpu(), MEAN, STD))
-
-
-# The settings.
-
-
-def test_defaults_are_the_authors():
-    a = Augmentation()
-    assert (a.crop_scale, a.crop_ratio) == ((0.2, 1.0), (3 / 4, 4 / 3))
-    assert (a.brightness, a.contrast, a.saturation, a.hue) == (0.4,) * 4
-    assert (a.jitter_probability, a.grayscale, a.flip) == (1.0, 0.2, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("crop_scale", (0.0, 1.0)),
-        ("crop_scale", (0.5, 0.2)),
-        ("crop_scale", (0.5, 1.1)),
-        ("crop_scale", (0.5,)),
-        ("crop_ratio", (0.0, 1.0)),
-        ("crop_ratio", (2.0, 1.0)),
-        ("crop_ratio", (1.0, math.inf)),
-        ("brightness", -0.1),
-        ("contrast", math.nan),
-        ("saturation", math.inf),
-        ("hue", 0.51),
-        ("hue", -0.1),
-        ("jitter_probability", 1.1),
-        ("grayscale", -0.1),
-        ("flip", 2.0),
-    ],
-)
-def test_values_out_of_range(name, value):
-    with pytest.raises(ValueError, match=f"{name}: expected .* got "):
-        Augmentation(**{name: value})
-
-
-def test_without():
-    a = Augmentation()
-    assert a.without() == a
-    assert a.without("crop").crop_scale is None
-    assert a.without("grayscale", "flip") == replace(a, grayscale=0.0, flip=0.0)
-    assert not a.without("jitter").blends
-    assert not a.without("jitter").turns
-    with pytest.raises(ValueError, match=r"'blur'.* crop, jitter, grayscale, flip"):
-        a.without("crop", "blur")
-
-
-@pytest.mark.parametrize("augmentation", [Augmentation(), Augmentation(flip=0.1).without("crop")])
-def test_settings_survive_json_and_pydantic(augmentation):
-    class Recipe(BaseModel):
-        augmentation: Augmentation
-
-    text = json.dumps(asdict(augmentation))
-    assert Augmentation(**json.loads(text)) == augmentation
-    assert hash(Augmentation(**json.loads(text))) == hash(augmentation)
-    recipe = Recipe(augmentation=augmentation)
-    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
 @pytest.mark.parametrize(

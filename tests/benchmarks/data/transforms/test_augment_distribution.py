@@ -13,32 +13,15 @@ import torchvision.transforms.functional as TF
 from scipy import stats
 from torch import Tensor
 
-from benchmarks.data.transforms import augment as module
-from benchmarks.data.transforms.augment import Augmentation, augment
+from benchmarks.data.transforms import color
+from benchmarks.data.transforms.augment import augment
+from benchmarks.data.transforms.crop import crop_boxes
+from benchmarks.data.transforms.filters import kernel_size
+from benchmarks.data.transforms.settings import Augmentation
+from helpers.images import COLOURLESS, MEAN, NOTHING, PLAIN, STD, constant, levels, pictures, rng
 
-MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-NOTHING = Augmentation().without("crop", "jitter", "grayscale", "flip")
-COLOURLESS = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 JITTER = replace(NOTHING, jitter_probability=1.0, **COLOURLESS)
 UNLIKELY = 1e-4  # seeds are fixed: a p-value below this means a wrong distribution
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def pictures(n: int, height: int = 32, width: int = 32, seed: int = 0) -> Tensor:
-    """Smooth shapes and noise, so that crops, flips and colours all show."""
-    coarse = torch.rand(n, 3, 5, 5, generator=rng(seed))
-    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")
-    noise = torch.randn(n, 3, height, width, generator=rng(seed + 1))
-    return (255 * smooth + 12 * noise).clamp(0, 255).byte()
-
-
-def levels(images: Tensor, augmentation: Augmentation, seed: int = 0) -> Tensor:
-    """Augment without normalisation, in 0..255."""
-    return augment(images, augmentation, **PLAIN, generator=rng(seed)) * 255
 
 
 def same_distribution(found, expected) -> float:
@@ -62,7 +45,7 @@ def boxes_of_torchvision(height, width, scale, ratio, n=2500):
 
 def boxes_of_ours(height, width, scale, ratio, n=20_000):
     images = torch.empty(n, 3, height, width, dtype=torch.uint8)
-    return torch.cat(module._crop_boxes(images, scale, ratio, rng(4))).numpy()
+    return torch.cat(crop_boxes(images, scale, ratio, rng(4))).numpy()
 
 
 def box_p_values(ours, theirs):
@@ -96,10 +79,6 @@ def test_other_crop_boxes_are_told_apart():
     theirs = boxes_of_torchvision(64, 64, (0.2, 1.0), (3 / 4, 4 / 3))
     for scale, ratio in [((0.15, 1.0), (3 / 4, 4 / 3)), ((0.2, 1.0), (3 / 4, 1.5))]:
         assert min(box_p_values(boxes_of_ours(64, 64, scale, ratio), theirs)) < UNLIKELY
-
-
-def constant(n: int, *colour: int) -> Tensor:
-    return torch.tensor(colour, dtype=torch.uint8).view(1, 3, 1, 1).repeat(n, 1, 2, 2)
 
 
 def brightness_factors(n, strength):
@@ -139,6 +118,21 @@ def test_hue_shifts_are_uniform(strength):
     found = hue_shifts(20_000, strength)
     assert uniform_on(found, -strength, strength) > UNLIKELY
     assert uniform_on(found, -strength, strength * 1.05) < UNLIKELY
+
+
+def blur_sigmas(n, low, high):
+    """Found from how much of a single bright pixel its neighbour gets."""
+    images = torch.zeros(n, 3, 9, 9, dtype=torch.uint8)
+    images[:, :, 4, 4] = 255
+    views = levels(images, replace(NOTHING, blur=1.0, blur_sigma=(low, high)))
+    return (-0.5 / (views[:, 0, 4, 5] / views[:, 0, 4, 4]).log()).sqrt()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.5, 2.0), (0.3, 1.0)])
+def test_blur_sigmas_are_uniform(low, high):
+    found = blur_sigmas(20_000, low, high)
+    assert uniform_on(found, low, high) > UNLIKELY
+    assert uniform_on(found, low, low + 1.05 * (high - low)) < UNLIKELY
 
 
 def test_parameters_are_independent():
@@ -188,7 +182,7 @@ def drawn_orders(monkeypatch, n, kinds, calls=1) -> np.ndarray:
     def highest(_, high, *shape, generator):
         return torch.full(shape, high, device=generator.device)
 
-    monkeypatch.setattr(module, "_uniform", highest)
+    monkeypatch.setattr(color, "uniform", highest)
     strengths = {**COLOURLESS, **{kind: ORDER_STRENGTHS[kind] for kind in kinds}}
     expected = ordered_results(kinds).flatten(1)
     assert torch.pdist(expected).min() > 2
@@ -228,11 +222,12 @@ def test_every_order_is_equally_likely_at_every_place_of_an_uneven_batch(monkeyp
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.2, 0.5, 1.0])
-@pytest.mark.parametrize("name", ["flip", "grayscale", "jitter_probability"])
+@pytest.mark.parametrize("name", ["flip", "grayscale", "jitter_probability", "blur", "solarize"])
 def test_rates(name, probability):
     n = 6001
     images = pictures(1, 6, 6).repeat(n, 1, 1, 1)
     strengths = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.4}
+    strengths["blur_sigma"] = (0.5, 2.0)  # a smaller one may change nothing
     views = levels(images, replace(NOTHING, **strengths, **{name: probability}))
     changed = int(((views - images).abs().amax((1, 2, 3)) > 0.05).sum())
     if probability in (0.0, 1.0):
@@ -255,15 +250,21 @@ def statistics(views: Tensor) -> dict[str, np.ndarray]:
     return dict(zip(names, columns.T, strict=True))
 
 
-def views_of_torchvision(image: Tensor, a: Augmentation, n: int) -> Tensor:
+def views_of_torchvision(image: Tensor, a: Augmentation, n: int, size=None) -> Tensor:
     torch.manual_seed(11)
+    size = image.shape[1:] if size is None else (size, size)
     jitter = T.ColorJitter(a.brightness, a.contrast, a.saturation, a.hue)
+    blur = T.GaussianBlur(kernel_size(min(size)), a.blur_sigma)
     pipeline = T.Compose(
         [
-            T.RandomResizedCrop(image.shape[1:], scale=a.crop_scale, ratio=a.crop_ratio),
+            T.RandomResizedCrop(size, scale=a.crop_scale, ratio=a.crop_ratio)
+            if a.crop_scale
+            else T.Resize(size),
+            T.RandomHorizontalFlip(a.flip),
             T.RandomApply([jitter], p=a.jitter_probability),
             T.RandomGrayscale(a.grayscale),
-            T.RandomHorizontalFlip(a.flip),
+            T.RandomApply([blur], p=a.blur),
+            T.RandomSolarize(128, p=a.solarize),
             T.ToTensor(),
             T.Normalize(MEAN, STD),
         ]
@@ -308,6 +309,66 @@ def test_views_of_another_augmentation_are_told_apart(wrong):
         augment(image.repeat(4000, 1, 1, 1), replace(Augmentation(), **wrong), MEAN, STD, rng(12))
     )
     assert min(same_distribution(ours[name], theirs[name]) for name in theirs) < UNLIKELY
+
+
+BYOL = Augmentation(
+    (0.08, 1.0), saturation=0.2, hue=0.1, jitter_probability=0.8, blur=0.5, solarize=0.2
+)  # of its second view, but for the more frequent blur of SimCLR
+
+
+def assert_same_statistics(ours: Tensor, theirs: Tensor) -> None:
+    ours, theirs = statistics(ours), statistics(theirs)
+    p_values = {name: same_distribution(ours[name], theirs[name]) for name in theirs}
+    assert min(p_values.values()) > UNLIKELY, p_values
+
+
+@pytest.fixture(scope="module")
+def small_views_of_byol() -> dict[str, np.ndarray]:
+    return statistics(views_of_torchvision(pictures(1, seed=21)[0], BYOL, 700, 16))
+
+
+@pytest.mark.parametrize("size", [None, 16, 40])
+def test_blurred_solarised_and_resized_views_are_distributed_as_torchvisions(size):
+    image = pictures(1, seed=21)[0]
+    theirs = views_of_torchvision(image, BYOL, 700, size)
+    images = image.repeat(4000, 1, 1, 1)
+    assert_same_statistics(augment(images, BYOL, MEAN, STD, rng(12), size=size), theirs)
+
+
+def test_resized_views_without_a_crop_are_distributed_as_torchvisions():
+    image = pictures(1, 32, 48, seed=22)[0]
+    changes = replace(BYOL.without("crop"), jitter_probability=1.0)
+    theirs = views_of_torchvision(image, changes, 700, 20)
+    ours = augment(image.repeat(4000, 1, 1, 1), changes, MEAN, STD, rng(13), size=20)
+    assert_same_statistics(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"blur": 0.0},
+        {"blur": 1.0},
+        {"blur_sigma": (0.1, 0.5)},
+        {"solarize": 0.0},
+        {"solarize": 0.35},
+        {"crop_scale": (0.2, 1.0)},
+    ],
+)
+def test_blur_and_solarisation_of_another_kind_are_told_apart(wrong, small_views_of_byol):
+    image, theirs = pictures(1, seed=21)[0], small_views_of_byol
+    changes = replace(BYOL, **wrong)
+    ours = statistics(augment(image.repeat(4000, 1, 1, 1), changes, MEAN, STD, rng(12), size=16))
+    assert min(same_distribution(ours[name], theirs[name]) for name in theirs) < UNLIKELY
+
+
+def test_solarisation_comes_after_the_blur():
+    image = pictures(1, seed=23)[0]
+    changes = replace(NOTHING, blur=1.0, blur_sigma=(2.0, 2.0), solarize=1.0)
+    theirs = views_of_torchvision(image, changes, 1)[0]
+    ours = augment(image[None], changes, MEAN, STD, rng())[0]
+    torch.testing.assert_close(ours, theirs, atol=0.2, rtol=0)
+    solarised = TF.gaussian_blur(TF.solarize(image, 128), [3, 3], [2.0, 2.0])
+    assert not torch.allclose(ours, TF.normalize(solarised / 255, MEAN, STD), atol=0.4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

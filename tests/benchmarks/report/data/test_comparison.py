@@ -1,9 +1,9 @@
 import pytest
 
-from benchmarks.data import datasets
-from benchmarks.data.datasets import Digits
-from benchmarks.report.data.comparison import beyond_recipe, planned, read_failures
+from benchmarks.report.data.compare import planned
+from benchmarks.report.data.labels import beyond_recipe
 from benchmarks.runs import paper_tables
+from benchmarks.runs.failures import read_failures
 
 
 def labels(comparison):
@@ -72,7 +72,7 @@ def test_of_a_seed_that_was_run_twice_the_later_run_counts(results):
     results.add("nce", [25.0], finished="2026-01-03")
     results.add("nce", [10.0], finished="2026-01-01")
     (group,) = results.comparisons()[0].groups
-    assert [run.record.final.knn for run in group.runs] == [25.0]
+    assert [run.record.value("knn") for run in group.runs] == [25.0]
 
 
 def test_different_images_under_one_name_are_told_apart(results):
@@ -240,11 +240,7 @@ def test_a_failed_ablation_does_not_join_the_unchanged_group(results):
     assert [(len(g.runs), len(g.failures)) for g in comparison.groups] == [(1, 0), (0, 1)]
 
 
-def test_splits_of_a_data_set_stand_side_by_side(results, monkeypatch):
-    class Two(Digits):
-        splits = ("train", "train+unlabeled")
-
-    monkeypatch.setitem(datasets._DATASETS, "digits", Two())
+def test_splits_of_a_data_set_stand_side_by_side(results):
     for split, digest in (("train", "aaaa"), ("train+unlabeled", "bbbb")):
         results.add("nce", [20.0], recipe="digits", dataset="digits", split=split, digest=digest)
     results.add("triplet", [20.0], recipe="digits", dataset="digits", digest="aaaa")
@@ -269,8 +265,8 @@ def test_unseen_classes_are_compared_by_recall_and_its_protocol(results):
     results.add("nce", [20.0])
     birds, small = sorted(results.comparisons(), key=lambda c: c.dataset_name, reverse=True)
     assert (birds.headline, small.headline) == (paper_tables.RECALL_AT_1, paper_tables.KNN)
-    assert birds.groups[0].protocol == "test-against-test-self-excluded"
-    assert small.groups[0].protocol == "knn-200-0.1"
+    assert birds.groups[0].protocol == "test-against-test-self-excluded@embedding"
+    assert small.groups[0].protocol == "knn-200-0.1@embedding"
     assert planned("products", "unseen").headline == paper_tables.RECALL_AT_1
     assert (
         planned("stl10", "stl10").headline

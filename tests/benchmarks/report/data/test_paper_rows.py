@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.report.data import paper_rows
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.runs import paper_tables
 
 CROP = {"augmentation.crop_scale": None}

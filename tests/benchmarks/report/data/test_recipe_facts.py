@@ -74,7 +74,8 @@ def test_what_the_recipe_leaves_out_already_is_not_told():
 
 
 def test_the_recipe_of_the_papers_tables_belongs_to_the_data_set():
-    assert [recipe_facts.of_paper(name) for name in ("cifar10", "stl10", "digits")] == [
+    names = ("cifar10", "stl10", "digits")
+    assert [recipe_facts.paper_recipe(paper_tables.on(name)) for name in names] == [
         "paper", "stl10", "paper",
     ]  # fmt: skip
     assert recipe_facts.differences(used("quick"), "quick") == {}
@@ -118,11 +119,14 @@ def test_an_unknown_name_is_no_recipe_of_the_suite():
 
 def test_where_tables_of_a_data_set_differ_the_network_decides_on_the_papers_recipe():
     names = ("unseen", "unseen-scratch", "unseen-quick")
-    assert [recipe_facts.of_paper("products", used(name)) for name in names] == [
+    found = [recipe_facts.paper_tables_of("products", used(name)) for name in names]
+    assert list(map(recipe_facts.paper_recipe, found)) == [
         "unseen", "unseen-scratch", "unseen-scratch",
     ]  # fmt: skip
-    assert recipe_facts.of_paper("products") == "unseen"
-    assert recipe_facts.of_paper("cub200", used("unseen-quick")) == "cub200"
+    started = [recipe_facts.paper_tables_of("products", {}, start) for start in (True, False)]
+    assert list(map(recipe_facts.paper_recipe, started)) == ["unseen", "unseen-scratch"]
+    only = recipe_facts.paper_tables_of("cub200", used("unseen-quick"))
+    assert recipe_facts.paper_recipe(only) == "cub200"
 
 
 def test_only_fields_of_the_augmentation_ablate():

@@ -98,8 +98,10 @@ def test_the_empty_page_shows_what_is_missing(results):
     html = page_of(results)
     found = outline(html)
     assert "cifar10, recipe paper: not run yet" in found.text
-    # Tables 1, 7 and 8, efficiency, Table 2, Tables 3 to 6
-    assert html.count('class="missing"') == 9 + 5 + 4 + 4 + 6 + (6 + 6 + 6 + 5)
+    tables = [table for part in results.content().parts for table in part.tables]
+    missing = [row for table in tables for row in table.rows if row.status == "missing"]
+    assert html.count('class="missing"') == len(missing) > 0
+    assert all(row.remedy.startswith("bench run") for row in missing)
     assert "--methods deepcluster</span> <span>--set deepcluster.clusters=10</span>" in html
 
 
@@ -123,8 +125,9 @@ def test_foreign_words_are_never_markup(results):
 
 
 def test_figures_are_inline_and_read_out(everything):
-    html = page_of(everything)
-    assert html.count("<svg") == html.count('role="img"') == html.count("<title>") - 1 == 9
+    html, plots = page_of(everything), everything.content().plots
+    assert html.count("<svg") == html.count('role="img"') == html.count("<title>") - 1
+    assert html.count("<svg") == len(plots) > 0
 
 
 def test_a_table_of_many_figures_is_set_closer(results):

@@ -25,9 +25,9 @@ TABLE = Table(
         ),
         TableRow({"method": Cell("", code="my-own (x = 1)")}, {}, "missing", "bench run --set a=b"),
     ),
-    caution="Not 100 % alike.",
+    caveat="Not 100 % alike.",
     notes=("First.", "Second: `bench run --set x_y=1`"),
-    remarks=("Remark & more.",),
+    general_notes=("Remark & more.",),
 )
 
 

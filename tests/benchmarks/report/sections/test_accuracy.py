@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report.data.comparison import compare, planned, read_failures
-from benchmarks.report.sections.accuracy import chapter, paper_table, plain_table
+from benchmarks.report.data.compare import compare, planned
+from benchmarks.report.sections.accuracy import paper_table, plain_table, section
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import paper_tables
+from benchmarks.runs.failures import read_failures
 from benchmarks.runs.store import read_all
 
 COMMANDS = Commands(Path("results"))
@@ -42,7 +43,7 @@ def test_published_and_measured_stand_side_by_side_with_the_difference(results):
         "measured": "54.2 ± 1.3",
         "difference": "−29.4",
         "best": "55.2 ± 1.3",
-        "pooled_knn": "56.2 ± 1.3",
+        "knn@features": "56.2 ± 1.3",
         "epochs": "2",
         "seeds": "3",
         "seconds": "20.0",
@@ -50,7 +51,7 @@ def test_published_and_measured_stand_side_by_side_with_the_difference(results):
     assert found.cells["best"].aside == "epoch 1"
     assert found.best
     assert found.data["difference"] == pytest.approx(162.5 / 3 - 83.6, abs=1e-12)
-    assert "recipe quick; protocol knn-200-0.1; seeds 0, 1, 2" in table.caption
+    assert "recipe quick; protocol knn-200-0.1@embedding; seeds 0, 1, 2" in table.caption
 
 
 def test_a_gain_carries_its_sign(results):
@@ -109,7 +110,9 @@ def test_a_missing_row_has_the_command_that_fills_it(results):
         )
     )
     assert found.cells["published"].text == "44.4"
-    assert table.remarks == ("8 rows are missing; to fill: `bench run --table 1 --recipe quick`",)
+    assert table.general_notes == (
+        "8 rows are missing; to fill: `bench run --table 1 --recipe quick`",
+    )
 
 
 def test_without_runs_every_row_is_missing():
@@ -117,7 +120,7 @@ def test_without_runs_every_row_is_missing():
     assert {r.status for r in table.rows} == {"missing"}
     assert [c.key for c in table.shown] == ["method", "published", "measured"]
     assert not any(r.best for r in table.rows)
-    assert table.caution == ""
+    assert table.caveat == ""
 
 
 def test_a_failed_run_says_why(results):
@@ -157,14 +160,14 @@ def test_known_causes_are_footnotes(results):
 )
 def test_another_recipe_than_the_papers_is_marked(results, recipe, changed, words):
     results.add("nce", [20.0], recipe=recipe, recipe_changed=changed)
-    caution = table_1(comparison_of(results)).caution
-    assert "not a reproduction gap" in caution
-    assert words in caution
+    caveat = table_1(comparison_of(results)).caveat
+    assert "not a reproduction gap" in caveat
+    assert words in caveat
 
 
-def test_the_papers_recipe_carries_no_caution(results):
+def test_the_papers_recipe_carries_no_caveat(results):
     results.add("nce", [20.0], recipe="paper")
-    assert table_1(comparison_of(results)).caution == ""
+    assert table_1(comparison_of(results)).caveat == ""
 
 
 def test_another_data_set_has_no_published_figures(results):
@@ -173,8 +176,8 @@ def test_another_data_set_has_no_published_figures(results):
     keys = [column.key for column in table.shown]
     assert keys == ["method", "measured", "best", "epochs", "seeds", "seconds"]
     assert table.slug == "table-digits-digits"
-    (remark,) = table.remarks
-    assert "--methods random-cnn,deepcluster,exemplar,npsoftmax,nce,triplet,triplet-hard" in remark
+    (note,) = table.general_notes
+    assert "--methods random-cnn,deepcluster,exemplar,npsoftmax,nce,triplet,triplet-hard" in note
 
 
 def test_without_labels_the_loss_is_shown_and_said_so(results):
@@ -182,7 +185,7 @@ def test_without_labels_the_loss_is_shown_and_said_so(results):
     table = plain_table(comparison_of(results), COMMANDS)
     assert [column.key for column in table.shown][:2] == ["method", "loss"]
     assert table.rows[0].cells["loss"].text == "2.500"
-    assert "no labelled test images" in table.remarks[0]
+    assert "no labelled test images" in table.general_notes[0]
     assert not table.rows[0].best
 
 
@@ -242,7 +245,7 @@ def test_a_missing_ablation_has_the_command_and_the_papers_change(ablated):
     )
     assert found.cells["method"].code == "invaspread, without colour jitter"
     assert found.cells["published_change"].text == "−7.9"
-    assert table.remarks[-1] == (
+    assert table.general_notes[-1] == (
         "3 rows are missing; to fill: `bench run --table 7 --recipe quick --seeds 2`"
     )
 
@@ -260,7 +263,7 @@ def test_the_authors_scaling_is_a_further_row_of_table_8_only(results):
     results.add("invaspread", [50.0])
     results.add("invaspread", [49.0], changed={"negatives": "hard"})
     results.add("invaspread", [48.0], changed={"negatives": "hard", "scaling": "authors"})
-    first, second = chapter(comparison_of(results), COMMANDS).tables
+    first, second = section(comparison_of(results), COMMANDS).tables
     names = [r.cells["method"].text for r in second.rows]
     assert names == ["Full", "No DA", "Hard", "Easy", ""]
     variant = second.rows[-1].cells
@@ -271,25 +274,25 @@ def test_the_authors_scaling_is_a_further_row_of_table_8_only(results):
 
 
 def test_a_table_of_which_nothing_was_run_is_named_with_its_command(results, ablated):
-    made = chapter(ablated, COMMANDS).tables
+    made = section(ablated, COMMANDS).tables
     assert [table.slug for table in made] == ["table-1-quick", "table-7-quick"]
-    assert "What differs" in made[0].caution
-    assert made[1].caution == ""
-    assert "not a reproduction gap, as above." in made[1].remarks[0]
-    assert made[-1].remarks[-1] == (
+    assert "What differs" in made[0].caveat
+    assert made[1].caveat == ""
+    assert "not a reproduction gap, as above." in made[1].general_notes[0]
+    assert made[-1].general_notes[-1] == (
         "Table 8 has not been run with this recipe; to run: "
         "`bench run --table 8 --recipe quick --seeds 2`"
     )
-    assert len(chapter(planned("cifar10", "quick"), COMMANDS).tables) == 3
-    assert len(chapter(planned("digits", "digits"), COMMANDS).tables) == 1
+    assert len(section(planned("cifar10", "quick"), COMMANDS).tables) == 3
+    assert len(section(planned("digits", "digits"), COMMANDS).tables) == 1
 
 
 def test_ablations_alone_have_their_table_only(results):
     results.add("invaspread", [40.0], recipe_changed=NO_CROP)
-    (table,) = chapter(comparison_of(results), COMMANDS).tables
+    (table,) = section(comparison_of(results), COMMANDS).tables
     assert table.slug == "table-7-quick"
     assert [r.status for r in table.rows].count("measured") == 1
-    assert "Tables 1 and 8 have not been run" in table.remarks[-1]
+    assert "Tables 1 and 8 have not been run" in table.general_notes[-1]
 
 
 @pytest.fixture
@@ -305,7 +308,7 @@ def test_table_2_has_both_figures_of_each_split(table_2):
         "method", "published_linear", "published", "measured_linear", "measured",
         "difference_linear", "difference", "best", "epochs", "seeds", "seconds",
     ]  # fmt: skip
-    assert table_2.caution == ""
+    assert table_2.caveat == ""
     small, large = row(table_2, "Ours (5K)"), row(table_2, "Ours (105K)")
     shown = {k: cell.text for k, cell in small.cells.items() if k in {c.key for c in table_2.shown}}
     assert shown["measured_linear"] == "60.0"
@@ -325,4 +328,6 @@ def test_quoted_rows_are_marked_and_not_missing(table_2):
     assert [r.cells["published_linear"].text for r in quoted] == ["60.1", "64.5", "74.3", "75.4"]
     assert {r.status for r in quoted} == {"measured"}
     assert any("stacked what-where AE" in text for text in notes_of(table_2, quoted[2]))
-    assert table_2.remarks[-1].startswith("4 rows are missing; to fill: `bench run --table 2 ")
+    assert table_2.general_notes[-1].startswith(
+        "4 rows are missing; to fill: `bench run --table 2 "
+    )

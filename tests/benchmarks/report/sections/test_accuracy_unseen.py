@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.report.render.markdown import markdown_table
-from benchmarks.report.sections.accuracy import chapter, paper_table, plain_table
+from benchmarks.report.sections.accuracy import paper_table, plain_table, section
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import paper_tables
 
@@ -17,7 +17,7 @@ FIGURES = {"recall_at_2": 50.0, "recall_at_4": 60.0, "recall_at_8": 70.0, "nmi":
 
 
 def table_of(results):
-    (table,) = chapter(results.comparison(), COMMANDS).tables
+    (table,) = section(results.comparison(), COMMANDS).tables
     return table
 
 
@@ -54,14 +54,14 @@ def test_every_figure_stands_beside_the_published_one(results):
         "difference_recall_at_8": "−10.2",
         "difference_nmi": "−10.4",
         "best": "44.0 ± 1.4",
-        "pooled_recall_at_1": "43.0 ± 0.0",
+        "recall_at_1@features": "43.0 ± 0.0",
         "epochs": "2",
         "seeds": "2",
         "seconds": "20.0",
     }
     assert found.cells["best"].aside == "epoch 1"
     assert found.best
-    assert "protocol test-against-test-self-excluded; seeds 0, 1" in table.caption
+    assert "protocol test-against-test-self-excluded@embedding; seeds 0, 1" in table.caption
 
 
 def test_the_difference_of_the_first_figure_alone_is_shown(results):
@@ -100,9 +100,9 @@ def test_what_the_initial_network_means_and_where_rows_are_quoted_from_is_told(r
     assert not any("batch normalisation" in note for note in table.notes)
     for name in ("MOM", "Cyclic (quoted, not run here)"):
         assert any("probably quoted" in note for note in notes_of(table, row(table, name)))
-    remarks = " ".join(table.remarks)
+    general_notes = " ".join(table.general_notes)
     for words in ("R@K:", "NMI:", "arithmetic mean", "geometric mean", "best R@1 on the test set"):
-        assert words in remarks
+        assert words in general_notes
 
 
 def test_what_learns_from_labels_is_marked_and_never_the_best(results):
@@ -129,7 +129,7 @@ def test_figures_of_a_part_of_the_data_set_are_marked(results):
     results.add("invaspread", [40.0], partial=True, **BIRDS)
     table = table_of(results)
     assert "recipe unseen-quick, part of the data set;" in table.caption
-    assert "Part of the data set only" in table.caution
+    assert "Part of the data set only" in table.caveat
     found = row(table, "Ours")
     assert found.data["partial"] is True
     assert row(table, "NCE").remedy.endswith("--recipe unseen-quick --partial")
@@ -146,8 +146,8 @@ def test_tables_4_and_6_take_the_runs_of_their_network(results, recipe, number, 
     table = table_of(results)
     assert table.slug == f"table-{number}-{recipe}"
     assert row(table, random).status == row(table, "somebody-elses").status == "measured"
-    assert table.caution == ""
-    assert not any("has not been run" in text for text in table.remarks)
+    assert table.caveat == ""
+    assert not any("has not been run" in text for text in table.general_notes)
 
 
 def test_a_data_set_without_published_figures_has_a_plain_table(results):
@@ -156,5 +156,5 @@ def test_a_data_set_without_published_figures_has_a_plain_table(results):
     table = plain_table(comparison, COMMANDS)
     assert table.caption.startswith("R@1 (%) on other-birds")
     assert [c.key for c in table.shown] == [
-        "method", "measured", "best", "pooled_recall_at_1", "epochs", "seeds", "seconds",
+        "method", "measured", "best", "recall_at_1@features", "epochs", "seeds", "seconds",
     ]  # fmt: skip

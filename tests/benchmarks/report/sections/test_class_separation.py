@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data import separation
+from benchmarks.report.data.compare import planned
+from benchmarks.report.render import separation_plot
 from benchmarks.report.sections import class_separation
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import store
@@ -48,8 +50,8 @@ def add(results, method, *, sides=None, auc=0.8, attribute_auc=None, knn=(20.0, 
     return folder
 
 
-def chapter_of(results):
-    return class_separation.chapter(results.comparison(), COMMANDS)
+def section_of(results):
+    return class_separation.section(results.comparison(), COMMANDS)
 
 
 def areas(svg, colour):
@@ -58,14 +60,14 @@ def areas(svg, colour):
 
 
 def test_bins_are_those_of_the_evaluation():
-    assert len(class_separation.EDGES) - 1 == BINS == 80
-    np.testing.assert_allclose(np.diff(class_separation.EDGES), 0.025)
+    assert len(separation.EDGES) - 1 == BINS == 80
+    np.testing.assert_allclose(np.diff(separation.EDGES), 0.025)
 
 
 def test_densities_integrate_to_one_and_follow_the_counts(results):
     add(results, "nce")
     (run,) = results.comparison().runs
-    found = class_separation.densities(run)["class"]
+    found = separation.densities(run)["class"]
     np.testing.assert_allclose(found.sum(axis=1) * 0.025, 1.0)
     for density, side in zip(found, made_up(), strict=True):
         expected, _ = np.histogram(side, EDGES, density=True)
@@ -75,17 +77,17 @@ def test_densities_integrate_to_one_and_follow_the_counts(results):
 def test_bins_without_counts_may_be_left_out_in_any_order(results):
     folder = add(results, "nce")
     (run,) = results.comparison().runs
-    whole = class_separation.densities(run)["class"]
+    whole = separation.densities(run)["class"]
     frame = run.frame(store.SIMILARITIES)
     store.write_frame(folder, store.SIMILARITIES, frame[frame["count"] > 0].iloc[::-1])
-    np.testing.assert_array_equal(class_separation.densities(run)["class"], whole)
+    np.testing.assert_array_equal(separation.densities(run)["class"], whole)
 
 
 def test_the_area_of_two_seeds_is_their_mean(results):
     add(results, "nce", sides={"class": made_up(seed=1)})
     add(results, "nce", sides={"class": made_up(seed=2)}, seed=1)
-    (found,) = class_separation.measured(results.comparison())
-    first, second = (class_separation.densities(run)["class"] for run in results.comparison().runs)
+    (found,) = separation.measured(results.comparison())
+    first, second = (separation.densities(run)["class"] for run in results.comparison().runs)
     np.testing.assert_allclose(found.densities("class"), (first + second) / 2)
 
 
@@ -96,27 +98,27 @@ def test_the_binned_auc_is_the_area_under_the_roc_curve_of_binned_values(results
     (run,) = results.comparison().runs
     places = np.digitize(np.concatenate(sides), EDGES[:-1])  # 1 is in the last bin
     truth = np.repeat([1, 0], [len(side) for side in sides])
-    found = class_separation.binned_auc(class_separation.densities(run)["class"])
+    found = separation.binned_auc(separation.densities(run)["class"])
     assert found == pytest.approx(roc_auc_score(truth, places))
 
 
-def test_figure_5_has_a_panel_a_method_in_one_picture(results, texts):
+def test_figure_5_has_a_panel_a_method_in_one_plot(results, texts):
     for method in ("random-cnn", "nce", "invaspread"):
         add(results, method)
     results.add("exemplar", [20.0, 30.0])  # an older record
-    (picture,) = chapter_of(results).pictures
-    assert [areas(picture.svg, colour) for colour in class_separation.COLOURS] == [3, 3]
-    assert {"random-cnn", "nce", "invaspread"} <= set(texts(picture.svg))
-    assert "exemplar" not in texts(picture.svg)
-    assert texts(picture.svg).count("0.80") == 3
+    (plot,) = section_of(results).plots
+    assert [areas(plot.svg, colour) for colour in separation_plot.COLOURS] == [3, 3]
+    assert {"random-cnn", "nce", "invaspread"} <= set(texts(plot.svg))
+    assert "exemplar" not in texts(plot.svg)
+    assert texts(plot.svg).count("0.80") == 3
 
 
 def test_similarities_are_on_one_axis_that_holds_them_all(results):
     add(results, "nce", sides={"class": (np.array([-0.61, 0.4]), np.array([0.1, 0.2]))})
     add(results, "exemplar", sides={"class": (np.array([0.99]), np.array([0.3]))})
-    found = class_separation.measured(results.comparison())
-    panels = [class_separation.Panel("", one.densities("class"), None) for one in found]
-    assert class_separation._range(panels) == (-0.75, 1.0)
+    found = separation.measured(results.comparison())
+    panels = [separation.Panel("", one.densities("class"), None) for one in found]
+    assert separation_plot._range(panels) == (-0.75, 1.0)
 
 
 def test_figure_6_shows_the_untrained_network_the_papers_method_and_the_best_other(results, texts):
@@ -125,13 +127,11 @@ def test_figure_6_shows_the_untrained_network_the_papers_method_and_the_best_oth
     add(results, "invaspread", sides=sides, attribute_auc=0.8)
     add(results, "nce", sides=sides, attribute_auc=0.7)
     add(results, "exemplar", sides=sides, attribute_auc=0.9)
-    _, picture = chapter_of(results).pictures
-    assert picture.caption.endswith("the untrained network against invaspread and exemplar")
-    assert areas(picture.svg, class_separation.COLOURS[0]) == 3 * 2
-    assert texts(picture.svg).count("can fly") == 3
-    assert [
-        t for t in texts(picture.svg) if t in ("random-cnn", "invaspread", "exemplar", "nce")
-    ] == [
+    _, plot = section_of(results).plots
+    assert plot.caption.endswith("the untrained network against invaspread and exemplar")
+    assert areas(plot.svg, separation_plot.COLOURS[0]) == 3 * 2
+    assert texts(plot.svg).count("can fly") == 3
+    assert [t for t in texts(plot.svg) if t in ("random-cnn", "invaspread", "exemplar", "nce")] == [
         "random-cnn",
         "invaspread",
         "exemplar",
@@ -141,8 +141,8 @@ def test_figure_6_shows_the_untrained_network_the_papers_method_and_the_best_oth
 def test_an_attribute_that_one_method_lacks_leaves_a_gap(results):
     add(results, "random-cnn", sides={"animal": made_up(), "can_fly": made_up()}, knn=[30.0])
     add(results, "invaspread", sides={"animal": made_up()})
-    (picture,) = chapter_of(results).pictures
-    assert areas(picture.svg, class_separation.COLOURS[0]) == 3
+    (plot,) = section_of(results).plots
+    assert areas(plot.svg, separation_plot.COLOURS[0]) == 3
 
 
 def test_tables_have_the_highest_auc_first_with_its_spread(results):
@@ -150,7 +150,7 @@ def test_tables_have_the_highest_auc_first_with_its_spread(results):
     add(results, "invaspread", auc=0.9)
     add(results, "invaspread", auc=0.8, seed=1)
     add(results, "random-cnn", auc=0.75, knn=[30.0])
-    (table,) = chapter_of(results).tables
+    (table,) = section_of(results).tables
     names = [row.cells["method"].code for row in table.rows]
     assert names == ["invaspread", "random-cnn", "exemplar"]
     assert [row.best for row in table.rows] == [True, False, False]
@@ -163,7 +163,7 @@ def test_tables_have_the_highest_auc_first_with_its_spread(results):
 def test_the_attribute_table_has_the_auc_of_each_attribute(results):
     sides = {"class": made_up(), "animal": made_up(0.0), "has_fur": made_up(0.6)}
     add(results, "nce", sides=sides, attribute_auc=0.75)
-    _, table = chapter_of(results).tables
+    _, table = section_of(results).tables
     assert [c.title for c in table.columns if c.key.startswith("attribute_auc_")] == [
         "AUC, animal",
         "AUC, has fur",
@@ -172,7 +172,7 @@ def test_the_attribute_table_has_the_auc_of_each_attribute(results):
     assert row.cells["attribute_auc"].text == "0.750"
     assert row.cells["attribute_auc_animal"].value == pytest.approx(0.5, abs=0.05)
     assert row.cells["attribute_auc_has_fur"].value > 0.99
-    assert "taken from the histogram" in table.remarks[-1]
+    assert "taken from the histogram" in table.general_notes[-1]
 
 
 def test_an_auc_that_was_recorded_is_not_taken_from_the_histogram(results, texts):
@@ -180,48 +180,48 @@ def test_an_auc_that_was_recorded_is_not_taken_from_the_histogram(results, texts
         "nce", [20.0], figures={"attribute_auc": 0.6, "attribute_auc_animal": 0.61}
     )
     store.write_frame(folder, store.SIMILARITIES, frame_of({"animal": made_up(0.6)}))
-    (table,), (picture,) = chapter_of(results).tables, chapter_of(results).pictures
+    (table,), (plot,) = section_of(results).tables, section_of(results).plots
     assert table.rows[0].cells["attribute_auc_animal"].text == "0.61"
-    assert "0.61" in texts(picture.svg)
-    assert not any("taken from the histogram" in remark for remark in table.remarks)
+    assert "0.61" in texts(plot.svg)
+    assert not any("taken from the histogram" in note for note in table.general_notes)
 
 
 def test_remarks_say_where_neighbours_and_attributes_come_from(results):
     add(results, "nce", sides={"class": made_up(), "animal": made_up()}, attribute_auc=0.7)
-    of_class, of_attributes = (" ".join(t.remarks) for t in chapter_of(results).tables)
+    of_class, of_attributes = (" ".join(t.general_notes) for t in section_of(results).tables)
     for text in (of_class, of_attributes):
         assert "test set, the query itself left out" in text
         assert "5 nearest" in text
     assert "suite's own" in of_attributes
 
 
-def test_without_similarities_there_is_no_chapter(results, put_damaged):
+def test_without_similarities_there_is_no_section(results, put_damaged):
     put_damaged(store.SIMILARITIES)
-    assert not chapter_of(results)
+    assert not section_of(results)
 
 
 def test_nothing_was_run_yet():
-    assert not class_separation.chapter(planned("cifar10", "paper"), COMMANDS)
+    assert not class_separation.section(planned("cifar10", "paper"), COMMANDS)
 
 
 def test_other_columns_are_no_similarities(results):
     folder = results.add("nce", [20.0])
     store.write_frame(folder, store.SIMILARITIES, pd.DataFrame({"attribute": ["class"]}))
-    assert not chapter_of(results)
+    assert not section_of(results)
 
 
 def test_one_kind_alone_is_left_out(results):
     add(results, "nce", sides={"class": (made_up()[0], np.array([]))})
-    assert not chapter_of(results)
+    assert not section_of(results)
 
 
 def test_names_are_text_and_files_differ(results):
     add(results, "nce", changed={"form": "<b>$x^2$"}, sides={"class": made_up(), "a<i>": made_up()})
-    pictures = chapter_of(results).pictures
-    assert len({picture.slug for picture in pictures}) == 2
-    for picture in pictures:
-        assert "<b>" not in picture.svg
-        assert "<i>" not in picture.svg
-        assert picture.svg == picture.draw()
-    ids = [set(re.findall(r' id="([^"]+)"', picture.svg)) for picture in pictures]
+    plots = section_of(results).plots
+    assert len({plot.slug for plot in plots}) == 2
+    for plot in plots:
+        assert "<b>" not in plot.svg
+        assert "<i>" not in plot.svg
+        assert plot.svg == plot.draw()
+    ids = [set(re.findall(r' id="([^"]+)"', plot.svg)) for plot in plots]
     assert not ids[0] & ids[1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.report.sections import embedding_map
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import store
@@ -33,8 +33,8 @@ def add(results, method="nce", *, arrays=None, **run):
     return folder
 
 
-def chapter_of(results, *projection):
-    return embedding_map.chapter(results.comparison(), COMMANDS, *projection)
+def section_of(results, *projection):
+    return embedding_map.section(results.comparison(), COMMANDS, *projection)
 
 
 def sample_of(results):
@@ -54,10 +54,10 @@ def dots(svg):
 
 def test_every_image_is_a_dot_in_the_colour_of_its_class(results):
     add(results)
-    (picture,) = chapter_of(results).pictures
+    (plot,) = section_of(results).plots
     _, labels = made_up()
     expected = dict(zip(embedding_map.COLOURS, np.bincount(labels).tolist(), strict=False))
-    assert dots(picture.svg) == expected
+    assert dots(plot.svg) == expected
 
 
 def test_dots_lie_where_the_projection_puts_them(results):
@@ -101,8 +101,8 @@ def test_embeddings_that_are_all_equal_are_one_place_without_variance(results, e
     assert not coordinates.any()
     assert not shares.any()
     add(results, arrays={"test": embeddings, "test_labels": np.zeros(len(embeddings), int)})
-    (picture,) = chapter_of(results).pictures
-    assert sum(dots(picture.svg).values()) == len(embeddings)
+    (plot,) = section_of(results).plots
+    assert sum(dots(plot.svg).values()) == len(embeddings)
 
 
 def test_one_dimension_is_drawn_on_a_line():
@@ -113,11 +113,11 @@ def test_one_dimension_is_drawn_on_a_line():
 
 def test_the_axes_say_how_much_they_show(results, texts):
     add(results)
-    (picture,) = chapter_of(results).pictures
+    (plot,) = section_of(results).plots
     test, _ = made_up()
     shares = PCA(2).fit(test.astype(np.float16)).explained_variance_ratio_
     for number, share in enumerate(shares, 1):
-        assert f"PC {number}: {share:.0%} of the variance" in texts(picture.svg)
+        assert f"PC {number}: {share:.0%} of the variance" in texts(plot.svg)
 
 
 def test_two_thousand_images_are_enough_and_take_little_room(results):
@@ -129,9 +129,9 @@ def test_two_thousand_images_are_enough_and_take_little_room(results):
     one, other = embedding_map.sample(first), embedding_map.sample(second)
     assert len(one.labels) == 2000
     np.testing.assert_array_equal(one.embeddings, -other.embeddings)  # the same images
-    for picture in chapter_of(results).pictures:
-        assert sum(dots(picture.svg).values()) == 2000
-        assert len(picture.svg.encode()) < 60_000
+    for plot in section_of(results).plots:
+        assert sum(dots(plot.svg).values()) == 2000
+        assert len(plot.svg.encode()) < 60_000
 
 
 @pytest.mark.parametrize(
@@ -140,30 +140,30 @@ def test_two_thousand_images_are_enough_and_take_little_room(results):
 def test_up_to_ten_classes_are_named(results, classes, named, texts):
     embeddings, labels = made_up(80, classes)
     add(results, arrays={"test": embeddings, "test_labels": labels})
-    (picture,) = chapter_of(results).pictures
-    assert ("class 2" in texts(picture.svg)) is named
-    assert len(dots(picture.svg)) == min(classes, 10)
+    (plot,) = section_of(results).plots
+    assert ("class 2" in texts(plot.svg)) is named
+    assert len(dots(plot.svg)) == min(classes, 10)
 
 
 def test_classes_have_their_names_where_the_run_kept_them(results, texts):
     test, labels = made_up(classes=10)
     add(results, arrays={"test": test, "test_labels": labels, "classes": np.array(CIFAR10)})
-    (picture,) = chapter_of(results).pictures
-    assert set(CIFAR10) <= set(texts(picture.svg))
+    (plot,) = section_of(results).plots
+    assert set(CIFAR10) <= set(texts(plot.svg))
 
 
 def test_only_the_first_seed_is_mapped(results):
     add(results, seed=1)
     add(results, seed=0)
-    (picture,) = chapter_of(results).pictures
-    assert picture.caption == "nce, seed 0"
+    (plot,) = section_of(results).plots
+    assert plot.caption == "nce, seed 0"
 
 
 def test_images_without_labels_come_from_the_bank_in_one_colour(results, texts):
     add(results, arrays={"bank": made_up()[0]}, dataset="folder")
-    (picture,) = chapter_of(results).pictures
-    assert dots(picture.svg) == {embedding_map.COLOURS[0]: 60}
-    assert not any("class" in text for text in texts(picture.svg))
+    (plot,) = section_of(results).plots
+    assert dots(plot.svg) == {embedding_map.COLOURS[0]: 60}
+    assert not any("class" in text for text in texts(plot.svg))
 
 
 def test_images_without_a_finite_embedding_are_left_out(results):
@@ -187,22 +187,22 @@ def test_images_without_a_finite_embedding_are_left_out(results):
 )
 def test_embeddings_that_cannot_be_mapped_are_left_out(results, arrays):
     add(results, arrays=arrays)
-    assert not chapter_of(results)
+    assert not section_of(results)
 
 
-def test_without_embeddings_there_is_no_chapter(results, put_damaged):
+def test_without_embeddings_there_is_no_section(results, put_damaged):
     put_damaged(store.EMBEDDINGS)
-    assert not chapter_of(results)
-    assert not embedding_map.chapter(planned("cifar10", "paper"), COMMANDS)
+    assert not section_of(results)
+    assert not embedding_map.section(planned("cifar10", "paper"), COMMANDS)
 
 
 def test_umap_is_replaced_and_missed_where_it_is_not_installed(results, monkeypatch, texts):
     monkeypatch.setitem(sys.modules, "umap", None)  # an import fails
     add(results)
-    chapter = chapter_of(results, "umap")
-    assert any("pip install 'instbench[umap]'" in text for text in chapter.texts)
-    assert any(text.startswith("PC 1") for text in texts(chapter.pictures[0].svg))
-    assert chapter_of(results).texts[1:] == ()
+    section = section_of(results, "umap")
+    assert any("pip install 'instbench[umap]'" in text for text in section.texts)
+    assert any(text.startswith("PC 1") for text in texts(section.plots[0].svg))
+    assert section_of(results).texts[1:] == ()
 
 
 def test_umap_is_drawn_where_it_is_installed(results, monkeypatch, texts):
@@ -215,11 +215,11 @@ def test_umap_is_drawn_where_it_is_installed(results, monkeypatch, texts):
 
     monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=Umap))
     add(results)
-    chapter = chapter_of(results, "umap")
-    (svg,) = (picture.svg for picture in chapter.pictures)
+    section = section_of(results, "umap")
+    (svg,) = (plot.svg for plot in section.plots)
     assert {"UMAP 1", "UMAP 2"} <= set(texts(svg))
     assert sum(dots(svg).values()) == 60
-    assert "PCA" not in " ".join(chapter.texts)
+    assert "PCA" not in " ".join(section.texts)
 
 
 def test_names_are_text_and_files_differ(results, texts):
@@ -228,10 +228,10 @@ def test_names_are_text_and_files_differ(results, texts):
     arrays = {"test": test, "test_labels": labels, "classes": names}
     add(results, changed={"margin": "1<i>"}, arrays=arrays)
     add(results, changed={"margin": "-1<i>"}, arrays=arrays)
-    pictures = chapter_of(results).pictures
-    assert len({picture.slug for picture in pictures}) == 2
-    for picture in pictures:
-        assert "<b>" not in picture.svg
-        assert "<i>" not in picture.svg
-        assert {"<b>", "$x$"} <= set(texts(picture.svg))
-        assert picture.svg == picture.draw()
+    plots = section_of(results).plots
+    assert len({plot.slug for plot in plots}) == 2
+    for plot in plots:
+        assert "<b>" not in plot.svg
+        assert "<i>" not in plot.svg
+        assert {"<b>", "$x$"} <= set(texts(plot.svg))
+        assert plot.svg == plot.draw()

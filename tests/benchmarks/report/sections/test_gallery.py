@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.report.render import html as page
 from benchmarks.report.sections import gallery
 from benchmarks.report.text.commands import Commands
@@ -42,13 +42,13 @@ def add(results, arrays, method="nce", **run):
     return folder
 
 
-def chapter_of(results):
-    return gallery.chapter(results.comparison(), COMMANDS)
+def section_of(results):
+    return gallery.section(results.comparison(), COMMANDS)
 
 
 def drawn(results):
-    (picture,) = chapter_of(results).pictures
-    return ET.fromstring(picture.svg)
+    (plot,) = section_of(results).plots
+    return ET.fromstring(plot.svg)
 
 
 def frames(root):
@@ -154,15 +154,15 @@ def test_an_image_wide_and_low_keeps_its_rows():
     assert gallery._reduced(images).shape == (1, 2, 300, 3)
 
 
-def test_several_epochs_are_several_pictures(results):
+def test_several_epochs_are_several_plots(results):
     first, last = made_up(seed=1), made_up(seed=2)
     arrays = {name: np.stack([first[name], last[name]]) for name in first}
     add(results, {**arrays, "epochs": np.array([1, 40])})
-    pictures = chapter_of(results).pictures
-    assert [picture.caption for picture in pictures] == ["nce, epoch 1", "nce, epoch 40"]
-    assert len({picture.slug for picture in pictures}) == 2
-    for picture, arrays in zip(pictures, (first, last), strict=True):
-        strokes = [stroke for stroke, _, _ in frames(ET.fromstring(picture.svg)) if stroke]
+    plots = section_of(results).plots
+    assert [plot.caption for plot in plots] == ["nce, epoch 1", "nce, epoch 40"]
+    assert len({plot.slug for plot in plots}) == 2
+    for plot, arrays in zip(plots, (first, last), strict=True):
+        strokes = [stroke for stroke, _, _ in frames(ET.fromstring(plot.svg)) if stroke]
         assert [s == gallery.RIGHT for s in strokes] == arrays["correct"].ravel().tolist()
 
 
@@ -172,7 +172,7 @@ def test_several_epochs_are_several_pictures(results):
 )
 def test_it_says_what_the_neighbours_were_found_among(results, dataset, among):
     add(results, made_up(), dataset=dataset)
-    (text,) = chapter_of(results).texts
+    (text,) = section_of(results).texts
     assert f"its nearest neighbours among the {among}, the nearest first" in text
 
 
@@ -181,9 +181,9 @@ def test_each_method_shows_its_first_seed(results):
     add(results, made_up(seed=0), seed=0)
     add(results, made_up(seed=2), method="exemplar")
     results.add("invaspread", [20.0])
-    pictures = chapter_of(results).pictures
-    assert [picture.caption for picture in pictures] == ["exemplar", "nce"]
-    strokes = [stroke for stroke, _, _ in frames(ET.fromstring(pictures[1].svg)) if stroke]
+    plots = section_of(results).plots
+    assert [plot.caption for plot in plots] == ["exemplar", "nce"]
+    strokes = [stroke for stroke, _, _ in frames(ET.fromstring(plots[1].svg)) if stroke]
     assert [s == gallery.RIGHT for s in strokes] == made_up(seed=0)["correct"].ravel().tolist()
 
 
@@ -220,13 +220,13 @@ def without(name):
 )
 def test_arrays_that_do_not_fit_together_are_left_out(results, arrays):
     add(results, arrays)
-    assert not chapter_of(results)
+    assert not section_of(results)
 
 
-def test_without_a_gallery_there_is_no_chapter(results, put_damaged):
+def test_without_a_gallery_there_is_no_section(results, put_damaged):
     put_damaged(store.GALLERY)
-    assert not chapter_of(results)
-    assert not gallery.chapter(planned("cifar10", "paper"), COMMANDS)
+    assert not section_of(results)
+    assert not gallery.section(planned("cifar10", "paper"), COMMANDS)
 
 
 def test_a_file_that_was_cut_off_is_left_out(results):
@@ -234,11 +234,11 @@ def test_a_file_that_was_cut_off_is_left_out(results):
     whole = (folder / store.GALLERY).read_bytes()
     for share in (0.3, 0.9):
         (folder / store.GALLERY).write_bytes(whole[: int(len(whole) * share)])
-        assert not chapter_of(results)
+        assert not section_of(results)
 
 
 def test_names_are_text_in_the_picture_and_on_the_page(results, monkeypatch):
-    monkeypatch.setattr("benchmarks.report.build.CHAPTERS", (gallery.chapter,))
+    monkeypatch.setattr("benchmarks.report.build.SECTIONS", (gallery.section,))
     add(results, made_up(), changed={"form": "<i>"})
     html = page.html(results.content())
     assert "dog &amp; &lt;b&gt;" in html

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data import learning
+from benchmarks.report.data.compare import planned
 from benchmarks.report.sections import learning_speed
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import paper_tables
@@ -26,8 +27,8 @@ def rows(comparison):
     ],
 )
 def test_the_papers_epochs_come_from_its_text_and_its_figure(method, stated, digitised):
-    assert learning_speed.published_epochs(method, "text_stated") == stated
-    assert learning_speed.published_epochs(method, "digitised") == digitised
+    assert learning.published_epochs(method, "text_stated") == stated
+    assert learning.published_epochs(method, "digitised") == digitised
 
 
 def test_measured_epochs_stand_beside_the_papers(results):
@@ -95,7 +96,7 @@ def test_the_own_target_is_the_highest_that_two_methods_share(results, untrained
     for method, top in tops.items():
         results.add(method, [20.0, top, top - 1])
     results.add("invaspread", [20.0, 53.0], changed={"temperature": 0.05})  # not another method
-    assert learning_speed.own_target(results.comparison()) == target
+    assert learning.own_target(results.comparison()) == target
 
 
 def test_other_data_sets_have_only_their_own_target(results):
@@ -105,8 +106,8 @@ def test_other_data_sets_have_only_their_own_target(results):
     results.add("invaspread", [70.0, 90.0], recipe="digits", dataset="digits")
     table = learning_speed.efficiency_table(results.comparison(), COMMANDS)
     assert [c.key for c in table.shown] == ["method", "epochs_80", "images_80", "seconds_80"]
-    assert "80 % comes from these runs" in table.remarks[-1]
-    assert not any("Figure 3" in remark for remark in table.remarks)
+    assert "80 % comes from these runs" in table.general_notes[-1]
+    assert not any("Figure 3" in note for note in table.general_notes)
 
 
 def test_the_papers_points_need_its_network_images_and_method(results):
@@ -115,22 +116,22 @@ def test_the_papers_points_need_its_network_images_and_method(results):
                 changed={"temperature": 0.05})  # fmt: skip
     comparison = results.comparison()
     usual, variant = comparison.groups
-    points = learning_speed.published_points(usual, comparison)
+    points = learning.published_points(usual, comparison)
     assert points == [(1, 33), (10, 68), (119, 80.1), (125, 82.3), (200, 84.4)]
-    assert learning_speed.published_points(variant, comparison) == []
+    assert learning.published_points(variant, comparison) == []
 
 
 @pytest.mark.parametrize("setting", [{"recipe": "quick"}, {"recipe": "paper", "dataset": "digits"}])
 def test_there_are_no_points_for_other_networks_or_images(results, setting):
     results.add("invaspread", [50.0], **setting)
     comparison = results.comparison()
-    assert learning_speed.published_points(comparison.groups[0], comparison) == []
+    assert learning.published_points(comparison.groups[0], comparison) == []
 
 
 def test_curves_name_each_group(results):
     results.add("random-cnn", [30.0])
     results.add("nce", [20.0, None, 25.0])
-    frame = learning_speed.curves(results.comparison())
+    frame = learning.curves(results.comparison())
     assert frame[["label", "epoch", "knn"]].values.tolist() == [
         ["random-cnn", 0.0, 30.0],
         ["nce", 1.0, 20.0],
@@ -145,9 +146,9 @@ def test_ablations_have_no_curve_and_set_no_target(results):
     results.add("invaspread", [50.0, 70.0], recipe_changed=flip)
     results.add("triplet", [50.0, 70.0], recipe_changed=flip)
     comparison = results.comparison()
-    assert [group.method for group in learning_speed.shown_groups(comparison)] == ["nce"]
-    assert learning_speed.curves(comparison)["label"].unique().tolist() == ["nce"]
-    assert learning_speed.own_target(comparison) is None
+    assert [group.method for group in learning.shown_groups(comparison)] == ["nce"]
+    assert learning.curves(comparison)["label"].unique().tolist() == ["nce"]
+    assert learning.own_target(comparison) is None
     assert rows(comparison)["invaspread"].status == "missing"
 
 
@@ -157,13 +158,13 @@ def test_unseen_classes_have_a_target_of_recall(results):
     table = learning_speed.efficiency_table(results.comparison(), COMMANDS)
     assert table.caption.startswith("Epochs, images and seconds to 40 % R@1 on cub200")
     assert [row.cells["epochs_40"].text for row in table.rows] == ["2.0", "1.8"]
-    curves = learning_speed.curves(results.comparison())
+    curves = learning.curves(results.comparison())
     assert curves["recall_at_1"].tolist() == [20.0, 41.0, 20.0, 46.0]
 
 
 def test_what_learns_from_labels_sets_no_target(results):
     results.add("nce", [20.0, 41.0], dataset="cub200", recipe="unseen-quick")
     results.add("lifted", [20.0, 61.0], dataset="cub200", recipe="unseen-quick", uses_labels=True)
-    assert learning_speed.own_target(results.comparison()) is None
+    assert learning.own_target(results.comparison()) is None
     results.add("invaspread", [20.0, 56.0], dataset="cub200", recipe="unseen-quick")
-    assert learning_speed.own_target(results.comparison()) == 40.0
+    assert learning.own_target(results.comparison()) == 40.0

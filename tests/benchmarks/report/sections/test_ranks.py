@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.report.render import plot_style
+from benchmarks.report.data import ranking
+from benchmarks.report.render import plot_style, rank_diagram
 from benchmarks.report.sections import ranks
 from benchmarks.runs import paper_tables
 from evaluation.significance import friedman, nemenyi_critical_difference
@@ -42,7 +43,7 @@ def comparisons_of(results, accuracies=ACCURACIES, methods=METHODS, names=SETS):
 
 
 def test_average_ranks_over_data_sets(results):
-    found = ranks.ranking(comparisons_of(results))
+    found = ranking.ranking(comparisons_of(results))
     by_method = dict(zip(found.methods, found.ranks, strict=True))
     assert by_method == pytest.approx(dict(zip(METHODS, RANKS, strict=True)))
     assert found.critical_difference == nemenyi_critical_difference(4, 5)
@@ -50,8 +51,8 @@ def test_average_ranks_over_data_sets(results):
 
 
 def test_the_chapter_shows_ranks_accuracies_and_the_test(results):
-    chapter = ranks.chapter(comparisons_of(results))
-    (table,), (picture,) = chapter.tables, chapter.pictures
+    section = ranks.section(comparisons_of(results))
+    (table,), (plot,) = section.tables, section.plots
     shown = [(row.cells["method"].code, row.cells["rank"].text) for row in table.rows]
     assert shown == [
         ("invaspread", "1.20"), ("nce", "2.30"), ("exemplar", "2.50"), ("triplet", "4.00")
@@ -60,43 +61,43 @@ def test_the_chapter_shows_ranks_accuracies_and_the_test(results):
     assert table.rows[2].cells["on cars"].text == "50.0"
     assert table.rows[2].data["cars"] == 50.0
     test = friedman(ACCURACIES)
-    said = " ".join(chapter.texts)
+    said = " ".join(section.texts)
     assert f"F(3, 12) = {test.f:.2f}, p < 0.001: the methods differ" in said
     assert f"by {nemenyi_critical_difference(4, 5):.2f} or more" in said
     assert all(f"{name} (recipe quick)" in said for name in SETS)
     assert "the one with most methods" in said
     assert said.count("`") % 2 == 0
-    assert picture.slug != table.slug
+    assert plot.slug != table.slug
 
 
 def test_without_a_difference_the_text_warns(results):
     accuracies = np.array([[3, 2, 1], [1, 2, 3], [2, 3, 1], [3, 1, 2], [1, 3, 2.0]])
-    chapter = ranks.chapter(comparisons_of(results, accuracies, METHODS[:3]))
-    assert "no difference is shown, so read no order into it" in " ".join(chapter.texts)
+    section = ranks.section(comparisons_of(results, accuracies, METHODS[:3]))
+    assert "no difference is shown, so read no order into it" in " ".join(section.texts)
 
 
 def test_a_perfect_agreement_of_all_data_sets_is_defined(results):
     accuracies = np.tile([30.0, 20.0, 10.0], (5, 1))
-    chapter = ranks.chapter(comparisons_of(results, accuracies, METHODS[:3]))
-    assert "= infinite, p < 0.001" in " ".join(chapter.texts)
+    section = ranks.section(comparisons_of(results, accuracies, METHODS[:3]))
+    assert "= infinite, p < 0.001" in " ".join(section.texts)
 
 
 def test_fewer_than_five_data_sets_or_three_methods_are_nothing(results):
-    assert not ranks.chapter([])
-    assert not ranks.chapter(comparisons_of(results, ACCURACIES[:4], METHODS, SETS[:4]))
-    assert not ranks.chapter(comparisons_of(results, ACCURACIES[:, :2], METHODS[:2]))
+    assert not ranks.section([])
+    assert not ranks.section(comparisons_of(results, ACCURACIES[:4], METHODS, SETS[:4]))
+    assert not ranks.section(comparisons_of(results, ACCURACIES[:, :2], METHODS[:2]))
 
 
 def test_two_recipes_of_a_data_set_are_one_data_set(results):
     four = comparisons_of(results, ACCURACIES[:4], METHODS, SETS[:4])
     paper = dict.fromkeys(METHODS, 50.0)
-    assert not ranks.chapter([*four, comparison_on(results, "cars", paper, recipe="paper")])
+    assert not ranks.section([*four, comparison_on(results, "cars", paper, recipe="paper")])
 
 
 def test_the_comparison_with_most_methods_stands_for_a_data_set(results):
     found = comparisons_of(results, ACCURACIES[:, :3], METHODS[:3])
     larger = dict(zip(METHODS, (1.0, 2.0, 3.0, 4.0), strict=True))
-    chosen = ranks.ranking([*found, comparison_on(results, "cars", larger, recipe="paper")])
+    chosen = ranking.ranking([*found, comparison_on(results, "cars", larger, recipe="paper")])
     assert [c.recipe["name"] for c in chosen.comparisons if c.dataset_name == "cars"] == ["paper"]
     assert set(chosen.methods) == set(METHODS[:3])
     assert chosen.left_out == ("triplet",)
@@ -106,25 +107,25 @@ def test_of_equal_comparisons_the_one_with_more_runs_counts_then_the_first(resul
     found = comparisons_of(results)
     again = dict.fromkeys(METHODS, 50.0)
     second = comparison_on(results, "cars", again, recipe="paper")
-    assert ranks.ranking([*found, second]).comparisons == tuple(found)
+    assert ranking.ranking([*found, second]).comparisons == tuple(found)
     more = replace(
         second,
         groups=tuple(replace(group, runs=group.runs * 2) for group in second.groups),
     )
-    assert any(c is more for c in ranks.ranking([*found, more]).comparisons)
+    assert any(c is more for c in ranking.ranking([*found, more]).comparisons)
 
 
 def test_a_method_that_a_data_set_lacks_is_left_out_and_named(results):
     found = comparisons_of(results)
     found[2] = comparison_on(results, SETS[2], dict(zip(METHODS[:3], (3.0, 2.0, 1.0), strict=True)))
-    chapter = ranks.chapter(found)
-    assert any("lack them: `triplet`" in text for text in chapter.texts)
-    assert len(chapter.tables[0].rows) == 3
+    section = ranks.section(found)
+    assert any("lack them: `triplet`" in text for text in section.texts)
+    assert len(section.tables[0].rows) == 3
 
 
 def test_a_data_set_with_too_few_methods_does_not_spoil_the_rest(results):
     found = comparisons_of(results)
-    assert len(ranks.ranking([*found, comparison_on(results, "tiny", {"nce": 9.0})]).methods) == 4
+    assert len(ranking.ranking([*found, comparison_on(results, "tiny", {"nce": 9.0})]).methods) == 4
 
 
 def test_a_method_stands_for_its_least_changed_variant(results):
@@ -135,7 +136,7 @@ def test_a_method_stands_for_its_least_changed_variant(results):
         own.add(method, [10.0, knn], dataset="digits", hyper_parameters={"noise": 4096})
     found[0] = replace(own.comparison(), dataset_name=SETS[0])
     by_method = dict(zip(METHODS, RANKS, strict=True))
-    chosen = ranks.ranking(found)
+    chosen = ranking.ranking(found)
     assert dict(zip(chosen.methods, chosen.ranks, strict=True)) == pytest.approx(by_method)
 
 
@@ -153,11 +154,11 @@ def test_a_method_stands_for_its_least_changed_variant(results):
     ],
 )
 def test_bars_join_the_largest_groups_within_the_critical_difference(values, difference, expected):
-    assert ranks.cliques(values, difference) == expected
+    assert ranking.cliques(values, difference) == expected
 
 
 def drawn(results, name="plot", **options):
-    return ranks.draw(ranks.ranking(comparisons_of(results, **options)), name)
+    return rank_diagram.draw(ranking.ranking(comparisons_of(results, **options)), name)
 
 
 def test_the_diagram_names_methods_ranks_and_the_critical_difference(results, texts):
@@ -201,10 +202,10 @@ def test_names_do_not_overlap_and_stay_inside_with_many_methods(results):
 
 
 def test_drawing_twice_gives_the_same_file_with_ids_of_its_own(results):
-    found = ranks.ranking(comparisons_of(results))
-    assert ranks.draw(found, "one") == ranks.draw(found, "one")
+    found = ranking.ranking(comparisons_of(results))
+    assert rank_diagram.draw(found, "one") == rank_diagram.draw(found, "one")
     first, second = (
-        set(re.findall(r' id="([^"]+)"', ranks.draw(found, name))) for name in ("one", "two")
+        set(re.findall(r' id="([^"]+)"', rank_diagram.draw(found, name))) for name in ("one", "two")
     )
     assert first
     assert not first & second
@@ -224,7 +225,7 @@ def test_an_ablation_does_not_stand_for_its_method(results):
         crop = {"augmentation.crop_scale": None} if method == "triplet" else None
         own.add(method, [10.0, knn], dataset="digits", recipe_changed=crop)
     found[0] = replace(own.comparison(), dataset_name=SETS[0])
-    assert ranks.ranking(found).left_out == ("triplet",)
+    assert ranking.ranking(found).left_out == ("triplet",)
 
 
 def test_what_learns_from_labels_is_not_ranked(results):
@@ -234,7 +235,7 @@ def test_what_learns_from_labels_is_not_ranked(results):
         own.add(method, [10.0, knn], dataset="digits", recipe="digits")
     own.add("lifted", [10.0, 99.0], dataset="digits", recipe="digits", uses_labels=True)
     mixed = [*found[1:], replace(own.comparison(), dataset_name="birds")]
-    assert "lifted" not in ranks.ranking(mixed).methods + ranks.ranking(mixed).left_out
+    assert "lifted" not in ranking.ranking(mixed).methods + ranking.ranking(mixed).left_out
 
 
 def test_unseen_classes_are_ranked_by_recall_and_the_text_says_so(results):
@@ -242,7 +243,7 @@ def test_unseen_classes_are_ranked_by_recall_and_the_text_says_so(results):
     own = type(results)(Path("results-unseen"))
     for method, recall in zip(METHODS, ACCURACIES[0].tolist(), strict=True):
         own.add(method, [10.0, recall], dataset="cub200", recipe="unseen-quick")
-    chapter = ranks.chapter([*found[1:], own.comparison()])
-    assert chapter.texts[0].startswith("Methods ranked by kNN accuracy or R@1 (mean over seeds)")
-    assert chapter.tables[0].caption == "Average ranks and kNN accuracy or R@1 (%) on 5 data sets"
-    assert ranks.chapter(found).texts[0].startswith("Methods ranked by kNN accuracy (mean")
+    section = ranks.section([*found[1:], own.comparison()])
+    assert section.texts[0].startswith("Methods ranked by kNN accuracy or R@1 (mean over seeds)")
+    assert section.tables[0].caption == "Average ranks and kNN accuracy or R@1 (%) on 5 data sets"
+    assert ranks.section(found).texts[0].startswith("Methods ranked by kNN accuracy (mean")

@@ -18,15 +18,15 @@ FIGURES = {
 }
 
 
-def chapter_of(results):
-    return retrieval.chapter(results.comparison(), Commands(Path("results")))
+def section_of(results):
+    return retrieval.section(results.comparison(), Commands(Path("results")))
 
 
 def test_every_figure_has_a_column_with_mean_and_deviation(results):
     for seed in range(2):
         figures = {key: value + 2 * seed for key, value in FIGURES.items()}
         results.add("invaspread", [50.0], seed=seed, figures=figures)
-    (table,) = chapter_of(results).tables
+    (table,) = section_of(results).tables
     assert [c.title for c in table.shown] == [
         "Method", "R@1", "R@2", "R@4", "R@8", "mAP@R", "NMI", "NMI (geometric)", "ARI",
         "Clustering accuracy",
@@ -36,14 +36,14 @@ def test_every_figure_has_a_column_with_mean_and_deviation(results):
     assert row.data["ari"] == 26.0
     assert row.data["ari_sd"] == pytest.approx(2**0.5)
     assert row.data["seeds"] == 2
-    assert table.remarks
+    assert table.general_notes
 
 
 def test_ablations_and_variants_have_rows_and_runs_without_figures_none(results):
     results.add("nce", [20.0])
     results.add("invaspread", [50.0], figures={"nmi": 35.0})
     results.add("invaspread", [50.0], figures=FIGURES, recipe_changed={"augmentation.flip": 0.0})
-    (table,) = chapter_of(results).tables
+    (table,) = section_of(results).tables
     assert [row.cells["method"].code for row in table.rows] == [
         "invaspread",
         "invaspread, without flip",
@@ -51,19 +51,19 @@ def test_ablations_and_variants_have_rows_and_runs_without_figures_none(results)
     assert set(table.rows[0].cells) == {"method", "nmi"}
 
 
-def test_without_any_figure_there_is_no_chapter(results):
+def test_without_any_figure_there_is_no_section(results):
     results.add("nce", [20.0], figures={"pooled_knn": 20.0})
-    assert not chapter_of(results)
+    assert not section_of(results)
 
 
-def chapter_of_products(results, figures):
+def section_of_products(results, figures):
     results.add("mom", [43.0], dataset="products", recipe="unseen-scratch", figures=figures)
-    return retrieval.chapter(results.comparison(), Commands(Path("results")))
+    return retrieval.section(results.comparison(), Commands(Path("results")))
 
 
 def test_recall_is_shown_at_the_neighbours_that_the_data_set_is_judged_by(results):
     figures = {"recall_at_100": 73.0, "recall_at_10": 57.0, "nmi": 84.0, "nmi_geometric": 84.5}
-    (table,) = chapter_of_products(results, figures).tables
+    (table,) = section_of_products(results, figures).tables
     assert [c.title for c in table.shown] == [
         "Method", "R@1", "R@10", "R@100", "NMI", "NMI (geometric)",
     ]  # fmt: skip
@@ -72,9 +72,9 @@ def test_recall_is_shown_at_the_neighbours_that_the_data_set_is_judged_by(result
 
 def test_figures_of_the_pooled_features_have_a_table_of_their_own(results):
     figures = {"pooled_recall_at_1": 46.0, "pooled_recall_at_10": 58.0, "pooled_nmi": 85.0}
-    embedded, pooled = chapter_of_products(results, {"recall_at_10": 57.0, **figures}).tables
+    embedded, pooled = section_of_products(results, {"recall_at_10": 57.0, **figures}).tables
     assert pooled.caption.startswith("Before the embedding layer")
-    assert pooled.slug == f"{embedded.slug}-pooled"
+    assert pooled.slug == f"{embedded.slug}-features"
     assert {key: cell.text for key, cell in pooled.rows[0].cells.items() if cell.text} == {
         "recall_at_1": "46.0", "recall_at_10": "58.0", "nmi": "85.0",
     }  # fmt: skip

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.report.render.latex import latex
 from benchmarks.report.render.markdown import markdown_table
 from benchmarks.report.sections import significance
@@ -28,13 +28,13 @@ def add_seeds(results, method, *rights, **options):
 
 def chapters_of(results):
     commands = Commands(results.path)
-    return [significance.chapter(comparison, commands) for comparison in results.comparisons()]
+    return [significance.section(comparison, commands) for comparison in results.comparisons()]
 
 
 def table_of(results):
-    (chapter,) = chapters_of(results)
-    assert chapter.title == "Are the differences real?"
-    (table,) = chapter.tables
+    (section,) = chapters_of(results)
+    assert section.title == "Are the differences real?"
+    (table,) = section.tables
     return table
 
 
@@ -88,7 +88,7 @@ def test_one_seed_is_too_few_for_the_test_over_seeds(results):
     assert found.cells["p_images"].aside.endswith("McNemar, seed 0")
     assert found.data["p_images"] == pytest.approx(stats.chi2.sf(51**2 / 52, 1))
     assert "p_seeds" not in found.cells
-    assert any("`--seeds 3`" in text for text in table.remarks)
+    assert any("`--seeds 3`" in text for text in table.general_notes)
 
 
 def test_two_seeds_have_an_interval_and_no_test(results):
@@ -223,7 +223,7 @@ def test_each_question_is_corrected_for_the_number_of_rows(results):
         assert [adjusted for _, adjusted in made] == pytest.approx(
             [max(steps[: i + 1]) for i in range(count)]
         )
-    assert any("2 over seeds and 3 over images" in text for text in table.remarks)
+    assert any("2 over seeds and 3 over images" in text for text in table.general_notes)
 
 
 def test_the_correction_can_turn_the_verdict(results):
@@ -249,7 +249,7 @@ def test_methods_without_a_figure_are_left_out(results):
 
 
 def test_fewer_than_two_methods_or_no_labels_are_nothing_to_compare(results):
-    assert not significance.chapter(planned("cifar10", "quick"), Commands(results.path))
+    assert not significance.section(planned("cifar10", "quick"), Commands(results.path))
     add(results, "invaspread", 240)
     assert not any(chapters_of(results))
     for method in ("invaspread", "nce"):
@@ -261,14 +261,14 @@ def test_each_comparison_has_its_own_file_name(results):
     for options in ({}, {"dataset": "digits"}, {"recipe": "paper"}, {"digest": "f" * 16}):
         add(results, "invaspread", 240, **options)
         add(results, "nce", 188, **options)
-    slugs = [chapter.tables[0].slug for chapter in chapters_of(results)]
+    slugs = [section.tables[0].slug for section in chapters_of(results)]
     assert len(set(slugs)) == len(slugs) == 4
 
 
 def test_remarks_say_what_each_test_answers(results):
     add_seeds(results, "invaspread", 240, 244, 238)
     add_seeds(results, "nce", 190, 190, 187)
-    said = " ".join(table_of(results).remarks)
+    said = " ".join(table_of(results).general_notes)
     for words in ("training anew", "another test set", "Holm", "1 over seeds and 1 over images"):
         assert words in said
     assert "Too few seeds" not in said
@@ -303,8 +303,8 @@ def test_recall_of_unseen_classes_is_tested_over_seeds_alone(results):
     expected = stats.ttest_rel([40.0, 42.0, 41.0], [30.5, 32.0, 31.0])
     assert found.data["p_seeds"] == pytest.approx(expected.pvalue)
     assert "p_images" not in found.cells
-    assert not any("McNemar" in text or "both tests" in text for text in table.remarks)
-    assert any("queries of R@1 share" in text for text in table.remarks)
+    assert not any("McNemar" in text or "both tests" in text for text in table.general_notes)
+    assert any("queries of R@1 share" in text for text in table.general_notes)
 
 
 def test_of_recall_too_few_seeds_are_told_without_a_word_on_predictions(results):
@@ -321,4 +321,4 @@ def test_what_learns_from_labels_is_left_out_and_named(results):
     table = table_of(results)
     assert [r.cells["method"].code for r in table.rows if r.best] == ["invaspread"]
     assert "lifted" not in {r.data["method"] for r in table.rows}
-    assert "Left out as an upper bound: `lifted, learns from labels`." in table.remarks
+    assert "Left out as an upper bound: `lifted, learns from labels`." in table.general_notes

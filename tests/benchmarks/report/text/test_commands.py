@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.commands import cli
-from benchmarks.report.data.comparison import compare, planned
+from benchmarks.report.data.compare import compare, planned
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import paper_tables
 from benchmarks.runs.store import read_all
@@ -53,7 +53,7 @@ def test_the_command_repeats_recipe_changes_seeds_and_folder(results):
     (comparison,) = compare(read_all(results.path, warn=pytest.fail))
     mine = Commands(Path("my results"))
     found = parsed(mine.methods(comparison, ["nce", "invaspread"], recipe=ablation))
-    assert found["methods"] == "nce,invaspread"
+    assert list(found["methods"]) == ["nce", "invaspread"]
     assert (found["recipe"], found["epochs"], found["seeds"]) == ("paper", 2, 3)
     assert found["results"] == Path("my results")
     settings = parse_settings(found["settings"])["recipe"]
@@ -83,7 +83,7 @@ def test_the_first_command_needs_nothing():
 @pytest.mark.parametrize(
     ("recipe", "weights", "expected"),
     [
-        ("unseen", None, "googlenet.h5"),
+        ("unseen", {"file": "googlenet.h5", "sha256": "0" * 64, "published": True}, "googlenet.h5"),
         ("unseen", {"file": "own.npz", "sha256": "0" * 64, "published": False}, "own.npz"),
         ("unseen-scratch", None, None),
     ],

@@ -17,13 +17,13 @@ def row(number, name):
 
 
 def test_remarks_close_their_code_and_end_as_sentences():
-    for text in texts_of(notes._remarks()):
+    for text in texts_of(notes._content()):
         assert text.count("`") % 2 == 0
         assert text.endswith(".")
 
 
 def test_remarks_belong_to_methods_rows_and_tables_of_the_paper():
-    content = notes._remarks()
+    content = notes._content()
     methods = {row.method for table in paper_tables.TABLES.values() for row in table.rows}
     assert set(content["methods"]) | set(content["unseen"]) <= methods
     assert set(content["tables"]) <= set(paper_tables.TABLES)

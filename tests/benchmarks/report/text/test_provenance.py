@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.report.data.comparison import planned
+from benchmarks.report.data.compare import planned
 from benchmarks.report.text import provenance
 from benchmarks.runs.provenance import slice_of
 
@@ -14,7 +14,7 @@ def test_the_facts_of_the_records_are_all_there(results):
     assert "hue = 0.4" in found["Augmentation"]
     assert "50,000 to train on, 10,000 to test on" in found["Images"]
     assert found["Seeds"] == "0, 1"
-    assert found["Protocols"] == "knn: knn-200-0.1"
+    assert found["Protocols"] == "knn@embedding: knn-200-0.1@embedding"
     assert found["Device"] == "A processor (Linux x86_64, 2 threads)"
     assert found["Precision"] == "fp32"
     assert found["Packages"] == "instbench 0.1.0, torch 2.6.0"
@@ -22,7 +22,7 @@ def test_the_facts_of_the_records_are_all_there(results):
     assert found["Time"] == "training 0:00:40, evaluation 0:00:06"
     assert found["Made"] == "2026-11-21 10:00 to 2026-11-21 10:01 UTC"
     assert found["Methods"] == "nce: A. Author, 2020"
-    assert found["Methods' own figures"] == "nce s0: noise_norm = 1.5"
+    assert found["Methods' own metrics"] == "nce s0: noise_norm = 1.5"
 
 
 def test_what_the_recipe_sets_for_methods_is_told(results):
@@ -74,7 +74,7 @@ def test_weights_and_what_the_images_are_is_told(results):
     found = dict(provenance.facts(results.comparison()))
     assert found["Weights"] == "googlenet.h5, SHA-256 abababababab, not the published file"
     assert found["Images"].endswith("none of the test classes trained on, part of the data set")
-    assert "Methods' own figures" not in found
+    assert "Methods' own metrics" not in found
     results.add("nce", [20.0])
     assert "Weights" not in dict(provenance.facts(results.comparisons()[0]))
 

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks.common.errors import UsageProblem
-from benchmarks.data.transforms.augment import Augmentation
+from benchmarks.data.transforms.settings import Augmentation
 from benchmarks.training import recipe as recipes
 from benchmarks.training.recipe import Recipe, read, resolve
 
@@ -36,7 +36,9 @@ def test_paper_recipe_is_the_papers_section_4_1():
     ],
 )
 def test_learning_rate_schedules(recipe, epoch, factor):
-    assert read(recipe).recipe.lr_at(epoch) == pytest.approx(0.03 * factor)
+    read_recipe = read(recipe).recipe
+    rate = read_recipe.lr * read_recipe.schedule_of(read_recipe.epochs).factor(epoch)
+    assert rate == pytest.approx(0.03 * factor)
 
 
 def test_the_recipe_of_stl10_is_the_papers_but_for_the_pooling():
@@ -74,7 +76,7 @@ def test_file_takes_fields_of_its_base_and_options_of_the_command(tmp_path):
         ("epoch: 3", "Did you mean epochs"),
         ("epochs: 0", "epochs"),
         ("backbone: resnet81", "Did you mean resnet18"),
-        ("augmentation: {blur: 0.5}", "blur"),
+        ("augmentation: {blurr: 0.5}", "Did you mean blur"),
         ("base: papre", "Did you mean paper"),
         ("- a list", "expected `field: value` lines"),
         ("epochs: [", "not valid YAML"),

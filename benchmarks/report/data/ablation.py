@@ -1,4 +1,4 @@
-"""What a change costs: figures against the row of a table that changes nothing."""
+"""What a change costs: metrics against the row of a table that changes nothing."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def columns(table: paper_tables.Table) -> tuple[Column, Column]:
 
 
 def published_change(table: paper_tables.Table, row: paper_tables.Row | None) -> float | None:
-    """Return by how much a row's published figure lies above that of the table's reference.
+    """Return by how much a row's published value lies above that of the table's reference.
 
     None for the reference itself, for a table without one, and for what the paper does not have.
     """
@@ -33,18 +33,23 @@ def published_change(table: paper_tables.Table, row: paper_tables.Row | None) ->
     return None if own is None or usual is None else own - usual
 
 
-def measured_change(group: Group, references: Sequence[Group]) -> Spread | None:
-    """Return by how much a group's headline figure lies above the reference's, seed by seed.
+def measured_change(group: Group, references: Sequence[Group], name: str) -> Spread | None:
+    """Return by how much a group's metric lies above the reference's, seed by seed.
 
     Only seeds that both have count, so that what they have in common cancels. None for a reference
     itself, and where no seed is shared.
+
+    Args:
+        group: of which the change is.
+        references: groups that fill the table's reference.
+        name: of the metric, such as `knn@embedding`.
     """
     measured = group.precision, group.protocol
     alike = [other for other in references if (other.precision, other.protocol) == measured]
     if not alike or any(other is group for other in references):
         return None
-    usual = {run.record.seed: aggregate.value(run.record) for run in alike[0].runs}
-    pairs = [(aggregate.value(run.record), usual.get(run.record.seed)) for run in group.runs]
+    usual = {run.record.seed: run.record.value(name) for run in alike[0].runs}
+    pairs = [(run.record.value(name), usual.get(run.record.seed)) for run in group.runs]
     return aggregate.spread(a - b for a, b in pairs if a is not None and b is not None)
 
 

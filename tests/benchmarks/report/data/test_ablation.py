@@ -2,9 +2,10 @@ import statistics
 
 import pytest
 
-from benchmarks.report.sections import ablation
+from benchmarks.report.data import ablation
 from benchmarks.runs import paper_tables
 
+KEY = "knn@embedding"
 FLIP = {"augmentation.flip": 0.0}
 
 
@@ -38,12 +39,12 @@ def test_the_measured_change_pairs_seeds(results):
     for seed, knn in without.items():
         results.add("invaspread", [knn], seed=seed, recipe_changed=FLIP)
     reference, group = groups_of(results)
-    found = ablation.measured_change(group, [reference])
+    found = ablation.measured_change(group, [reference], KEY)
     differences = [48.0 - 50.0, 51.0 - 54.0]
     assert found.mean == pytest.approx(statistics.mean(differences))
     assert found.sd == pytest.approx(statistics.stdev(differences))
-    assert ablation.measured_change(reference, [reference]) is None
-    assert ablation.measured_change(group, []) is None
+    assert ablation.measured_change(reference, [reference], KEY) is None
+    assert ablation.measured_change(group, [], KEY) is None
 
 
 def test_without_a_shared_seed_or_in_another_precision_there_is_no_change(results):
@@ -53,7 +54,7 @@ def test_without_a_shared_seed_or_in_another_precision_there_is_no_change(result
         "invaspread", [48.0], seed=0, recipe_changed=FLIP, environment={"precision": "bf16"}
     )
     reference, *others = groups_of(results)
-    assert [ablation.measured_change(group, [reference]) for group in others] == [None, None]
+    assert [ablation.measured_change(group, [reference], KEY) for group in others] == [None, None]
 
 
 def test_cells_carry_their_sign(results):

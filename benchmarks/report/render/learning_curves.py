@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.report.data import aggregate
 from benchmarks.report.data.comparison import Comparison, Group
-from benchmarks.report.document import Chapter, Picture
+from benchmarks.report.data.learning import published_points, shown_groups
 from benchmarks.report.render.plot_style import (
     HEIGHT,
     LINE,
@@ -28,9 +28,6 @@ from benchmarks.report.render.plot_style import (
     widest,
     wrapped,
 )
-from benchmarks.report.sections import learning_speed
-from benchmarks.report.sections.learning_speed import published_points, shown_groups
-from benchmarks.report.text.commands import Commands
 
 _STEPS = [1, 2, 5, 10]  # between ticks
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
@@ -78,26 +75,6 @@ class _Series:
         return [min(values), max(values)]
 
 
-def chapter(comparison: Comparison, commands: Commands) -> Chapter:
-    """Return the learning curves and how long each method takes to reach a target accuracy."""
-    table = learning_speed.efficiency_table(comparison, commands)
-    panels = PANELS if shown_groups(comparison) else ()
-    return Chapter(
-        title="Learning speed",
-        tables=() if table is None else (table,),
-        pictures=tuple(_picture(comparison, panel) for panel in panels),
-    )
-
-
-def _picture(comparison: Comparison, panel: Panel) -> Picture:
-    slug = f"{learning_speed.slug(comparison)}-{panel.name}"
-    return Picture(
-        slug=slug,
-        caption=_title(comparison, panel),
-        draw=lambda: draw(comparison, panel, slug),
-    )
-
-
 def draw(comparison: Comparison, panel: Panel, name: str) -> str:
     """Return a panel as an SVG that fills the width it is given.
 
@@ -119,16 +96,18 @@ def draw(comparison: Comparison, panel: Panel, name: str) -> str:
         right = axes.get_xlim()[1]
         ends = [(s.group, s.x[-1] if s.group.trained else right, s.y[-1]) for s in series]
         name_at_right(axes, ends, alpha=0.55)
-        return as_svg(figure, name, _title(comparison, panel))
+        return as_svg(figure, name, title(comparison, panel))
 
 
-def _title(comparison: Comparison, panel: Panel) -> str:
+def title(comparison: Comparison, panel: Panel) -> str:
+    """Return what a panel shows, in words."""
     return f"{comparison.headline.words} against {panel.title}"
 
 
 def _series(comparison: Comparison, panel: Panel) -> tuple[list[_Series], str]:
     groups = shown_groups(comparison)
-    curves, figure = [aggregate.curve(group) for group in groups], comparison.headline.figure
+    curves = [aggregate.curve(group, comparison.key) for group in groups]
+    metric = comparison.headline.name
     end = max(float(curve[panel.column].max()) for curve in curves)
     divisor, unit = _unit(panel.column, end)
     series = []
@@ -139,8 +118,8 @@ def _series(comparison: Comparison, panel: Panel) -> tuple[list[_Series], str]:
             _Series(
                 group=group,
                 x=curve[panel.column].to_numpy(float) / divisor,
-                y=curve[figure].to_numpy(float),
-                sd=curve[f"{figure}_sd"].to_numpy(float),
+                y=curve[metric].to_numpy(float),
+                sd=curve[f"{metric}_sd"].to_numpy(float),
                 published=[point for point in published if point[0] <= end],
                 dashes=_DASHES[siblings.index(group) % len(_DASHES)],
             )

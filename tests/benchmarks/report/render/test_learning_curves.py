@@ -4,8 +4,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from benchmarks.report.render import plot_style
-from benchmarks.report.sections import learning_curves
+from benchmarks.report.render import learning_curves, plot_style
+from benchmarks.report.sections import learning_speed
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import paper_tables
 
@@ -124,7 +124,7 @@ def test_unseen_classes_are_drawn_by_recall(results, texts):
     svg = drawn(results)
     assert "R@1 (%)" in texts(svg)
     assert not any("kNN" in text for text in texts(svg))
-    chapter = learning_curves.chapter(results.comparison(), Commands(results.path))
-    assert [picture.caption for picture in chapter.pictures] == [
+    section = learning_speed.section(results.comparison(), Commands(results.path))
+    assert [plot.caption for plot in section.plots] == [
         "R@1 against epochs", "R@1 against images seen", "R@1 against training time",
     ]  # fmt: skip
