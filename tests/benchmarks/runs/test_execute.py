@@ -205,7 +205,7 @@ def test_mistake_in_a_method_is_one_line_with_the_traceback_on_disk(tiny_recipe,
     object.__setattr__(run, "hyper_parameters", {})
     place = workplace(tmp_path)
     with pytest.raises(
-        RunFailed, match=r"IndexError: tuple index out of range \(test_run.py:\d+\)"
+        RunFailed, match=r"IndexError: tuple index out of range \(test_execute.py:\d+\)"
     ):
         carry_out(run, place)
     assert "views[2]" in (place.folder(run) / "traceback.txt").read_text()
@@ -257,16 +257,6 @@ def test_a_checkpoint_without_slices_goes_on(tiny_recipe, tmp_path):
     record = carry_out(run, workplace(tmp_path, said))
     assert any("does not say with which device" in line for line in said)
     assert [(part.first_epoch, part.last_epoch) for part in record.slices] == [(2, 3)]
-
-
-def test_a_record_without_slices_is_read(tiny_recipe, tmp_path):
-    run = plan_one(tiny_recipe, "random-cnn")
-    carry_out(run, workplace(tmp_path))
-    path = workplace(tmp_path).folder(run) / store.RECORD
-    content = json.loads(path.read_text())
-    del content["slices"]
-    path.write_text(json.dumps(content))
-    assert store.read_record(path.parent).slices == ()
 
 
 @pytest.mark.parametrize(
