@@ -214,7 +214,8 @@ def test_unreadable_k_larger_than_the_bank_is_clipped(bench, tiny_recipe, tmp_pa
     (record,) = records_below(tmp_path / "results")
     assert knn_of(record) > 0
     images = record["dataset"]["train_images"]
-    assert (
+    protocol = record["final"]["measurements"]["knn@embedding"]["protocol"]
+    assert protocol == f"knn-{images}-0.1@embedding"
         record["final"]["measurements"]["knn@embedding"]["protocol"]
         == f"knn-{images}-0.1@embedding"
     )
