@@ -66,7 +66,7 @@ def make_record(
         environment=environment,
         slices=tuple(slices),
         started=started.isoformat(timespec="seconds"),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
 
 

@@ -94,19 +94,6 @@ def test_the_record_names_file_digest_and_revision(run_mine, tmp_path):
     )  # fmt: skip
 
 
-def test_records_without_code_are_still_read(run_mine, tmp_path):
-    write(tmp_path / "mine.py")
-    run_mine()
-    (folder,) = folders(tmp_path)
-    record = record_in(folder)
-    for name in ("revision", "file", "sha256", "package", "version"):
-        del record["method"][name]
-    (folder / store.RECORD).write_text(json.dumps(record))
-    read = store.read_record(folder)
-    assert read is not None
-    assert (read.method.revision, read.method.sha256) == (1, None)
-
-
 def test_a_checkpoint_of_other_code_is_not_resumed(run_mine, tmp_path, monkeypatch):
     plugin = write(tmp_path / "mine.py")
     run_mine()

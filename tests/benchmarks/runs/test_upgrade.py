@@ -90,6 +90,7 @@ def test_unseen_classes_have_their_best_recall():
 def test_what_was_not_recorded_is_stated():
     record = upgraded()
     assert (record.method.revision, record.method.uses_labels, record.slices) == (1, False, ())
+    assert (record.method.file, record.method.sha256) == (None, None)
     assert (record.dataset.split, record.dataset.unseen) == ("train", False)
     record = upgraded(recipe={"name": "tiny", "backbone": "googlenet-torchvision"})
     assert any("another network" in note for note in record.notes)
