@@ -51,6 +51,7 @@ def make_record(
         dataset=schema.DatasetFacts(**upgrade.dataset({**run.data.facts(), **run.data.reading()})),
         recipe=asdict_recipe(run.recipe),
         recipe_changed=dict(run.recipe_changed),
+        recipe_own=dict(run.recipe_own),
         seed=run.seed,
         representation=evaluated.representation,
         final=schema.Final(epoch=int(last["epoch"]), measurements=measured),
