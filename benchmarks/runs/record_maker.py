@@ -88,7 +88,7 @@ def _measurements(
 
     What was measured in vain (NaN: no labels, nothing trained) is left out. The history's metrics
     of embeddings are the headline's; those that were measured again after the last epoch stand
-    with their protocol.
+    with their protocol, and those that have no value on this data set are left out.
     """
     trained = {str(k): float(v) for k, v in last.items() if k not in _TOTALS}
     values = {_named(name, evaluated.representation): value for name, value in trained.items()}
@@ -100,7 +100,7 @@ def _measurements(
             protocol=evaluated.protocols.get(name, ""),
         )
         for name, value in values.items()
-        if np.isfinite(value)
+        if np.isfinite(value) and name not in evaluated.undefined
     }
 
 

@@ -25,6 +25,7 @@ from benchmarks.runs.spec import RunSpec
 from benchmarks.training import recipe
 from benchmarks.training.loggers.console import PlainProgress
 from benchmarks.training.trainer import Trainer
+from helpers.small_methods import SMALL
 from methods import Batch, names
 
 CPU = torch.device("cpu")
@@ -32,8 +33,7 @@ METHODS = names(labelled=True)
 STEPS = 3
 SETTINGS = {
     "recipe": {"train_images": 192, "batch_size": 32, "epochs": 2, "linear_c": 1.0},
-    "deepcluster": {"clusters": 20},
-    "nce": {"noise": 64},
+    **SMALL,
 }
 
 
