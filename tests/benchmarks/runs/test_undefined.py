@@ -103,6 +103,7 @@ def test_a_single_test_image(tmp_path):
     undefined = of_both(LABEL_FREE | RETRIEVED | CLUSTERED | {"knn"}) | of_embedding(SIMILAR)
     assert record.undefined.keys() == undefined | {"linear@embedding"}
     assert record.value("knn") is None
+    assert record.best is None
     assert "spread@embedding" in record.final.measurements  # of the bank
 
 
