@@ -270,6 +270,7 @@ def _write_failure(run: RunSpec, folder: Path, message: str) -> None:
         "dataset": run.data.facts(),
         "recipe": asdict_recipe(run.recipe),
         "recipe_changed": dict(run.recipe_changed),
+        "recipe_own": dict(run.recipe_own),
         "seed": run.seed,
         "message": message,
     }

@@ -15,7 +15,7 @@ from benchmarks.training.recipe.overrides import defaults, parse_settings, resol
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/fidelity.md").read_text(encoding="utf-8")
 CODE = re.findall(r"`([^`\n]+)`( \(default\))?", TEXT)
-OPTION = re.compile(r"([a-z-]+)\.([a-z_.]+)(?:=(.+))?")
+OPTION = re.compile(r"([a-z][a-z0-9-]*)\.([a-z_.]+)(?:=(.+))?")
 MISSING = object()
 
 

@@ -27,7 +27,7 @@ def test_a_recipe_is_compared_with_that_of_the_tables_which_it_fills():
     quick = caveat(planned("products", "unseen-quick"))
     assert "backbone" not in quick
     assert "crop_size" in quick
-    assert "partners = itself (paper: neighbour)" in caveat(planned("cub200", "unseen"))
+    assert "positive = self (paper: neighbour)" in caveat(planned("cub200", "unseen"))
 
 
 def test_a_part_of_the_data_set_is_told_with_its_size(results):
