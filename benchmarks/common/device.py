@@ -1,23 +1,14 @@
-"""Where a run is made: device, precision, versions, commit."""
+"""Choosing a device and a precision."""
 
 import platform
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 import torch
 
-from benchmarks import __version__
 from benchmarks.common.errors import UsageProblem
-from benchmarks.runs.store import Environment
-from benchmarks.training.slices import Slice
-
-PACKAGES = ("torch", "torchvision", "faiss-gpu", "faiss-cpu", "numpy", "scikit-learn")
-
 
 EXPECTED_DEVICE = "expected auto, cpu, cuda or cuda:N"
 
@@ -117,7 +108,7 @@ def choose_precision(name: str, device: torch.device) -> str:
     """
     if name == "bf16" and not _native_bf16(device):
         raise UsageProblem(
-            f"--precision: expected fp32 or auto, found bf16, which {_device_name(device)} does "
+            f"--precision: expected fp32 or auto, found bf16, which {device_name(device)} does "
             "not compute natively; leave the option out"
         )
     if name != "auto":
@@ -137,38 +128,8 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
-def describe(device: torch.device, precision: str, compiled: bool = False) -> Environment:
-    """Return the facts that a record keeps about this machine and installation."""
-    commit, dirty = _git()
-    return Environment(
-        python=platform.python_version(),
-        platform=f"{platform.system()} {platform.machine()}",
-        device=_device_name(device),
-        precision="bf16" if precision == "bf16" else "fp32",
-        compiled=compiled,
-        threads=torch.get_num_threads(),
-        packages=_versions(),
-        git_commit=commit,
-        git_dirty=dirty,
-    )
-
-
-def slice_of(environment: Environment) -> Slice:
-    """Return the conditions that a slice of a run keeps, yet without epochs."""
-    return Slice(
-        first_epoch=None,
-        last_epoch=None,
-        device=environment.device,
-        platform=environment.platform,
-        threads=environment.threads,
-        precision=environment.precision,
-        compiled=environment.compiled,
-        torch=environment.packages.get("torch", torch.__version__),
-        seconds=0.0,
-    )
-
-
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
+    """Return the name of a GPU or of the processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -178,36 +139,3 @@ def _device_name(device: torch.device) -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    found = {"instbench": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-@cache
-def _git() -> tuple[str | None, bool | None]:
-    """Return the commit of the suite's checkout and whether tracked code differs from it."""
-    here = Path(__file__).parents[2]
-    if not (here / ".git").exists():
-        return None, None
-    try:
-        commit = _git_output(here, "rev-parse", "HEAD")
-        changes = _git_output(
-            here, "status", "--porcelain", "--", "methods", "benchmarks", "evaluation"
-        )
-    except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired):
-        return None, None
-    return commit, bool(changes)
-
-
-def _git_output(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10
-    )
-    return done.stdout.strip()

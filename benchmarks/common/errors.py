@@ -7,6 +7,10 @@ from evaluation.near_matches import did_you_mean
 
 LONGEST_VALUE = 120
 """Characters of a value that a message shows."""
+LONGEST_FOREIGN = 160
+"""Characters that a message quotes of another library's error."""
+MAX_LISTED = 5
+"""Names of a kind that a message lists."""
 
 
 class BenchError(Exception):
@@ -36,6 +40,10 @@ class MethodProblem(BenchError):
     """A method from a plug-in cannot be used; the others can; exit status 1."""
 
 
+class DiskProblem(DataProblem):
+    """A folder that cannot be written to or read, or a disk that is full."""
+
+
 class OutOfTime(BenchError):
     """The time given with `--for` is up; the run can go on from its last epoch."""
 
@@ -47,13 +55,29 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UsageProblem:
     return UsageProblem(f"Unknown {kind} {shown(name)}.{hint} Known: {', '.join(known) or 'none'}.")
 
 
-def one_line(text: object) -> str:
-    """Return a text on one line: breaks become spaces, other control characters their escapes.
+def few(words: Iterable[str]) -> str:
+    """Return the first few words, and how many more there are."""
+    every = list(words)
+    more = len(every) - MAX_LISTED
+    return ", ".join(every[:MAX_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
-    What is printed of a message then moves no cursor, whatever a file or a name holds.
+
+def one_line(words: object, most: int | None = None) -> str:
+    """Return a text, or what an error says, on one line that moves no cursor.
+
+    Breaks become spaces, other control characters their escapes; an error without words is named by
+    its type.
+
+    Args:
+        words: a text or an exception.
+        most: characters that are kept. None: all of a text and of the suite's own errors, and
+            LONGEST_FOREIGN of another library's error, which may quote a whole file.
     """
-    words = " ".join(str(text).split())
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words)
+    foreign = isinstance(words, BaseException) and not isinstance(words, BenchError)
+    text = " ".join(str(words).split()) or (type(words).__name__ if foreign else "")
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    most = LONGEST_FOREIGN if most is None and foreign else most
+    return text if most is None or len(text) <= most else text[: most - 1] + "…"
 
 
 class _Short(reprlib.Repr):

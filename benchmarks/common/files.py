@@ -9,13 +9,15 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from benchmarks.common.errors import BenchError
+from benchmarks.common.errors import BenchError, DiskProblem
+from benchmarks.common.errors import one_line as one_line
 
 FOREIGN_PART_SECONDS = 3600.0
 """Age from which on another machine's part counts as left behind: this one cannot look there."""
@@ -36,16 +38,6 @@ def unreadable(path: Path, error: BaseException) -> Unreadable:
     )
 
 
-def one_line(words: object, most: int = 160) -> str:
-    """Return a text, or what an error says, in one printable line of at most so many characters.
-
-    An error without words is told by its kind.
-    """
-    text = "".join(c if c.isprintable() else " " for c in str(words))
-    text = " ".join(text.split()) or type(words).__name__
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 def read_whole(path: Path) -> bytes | None:
     """Return a small file's content; None if there is no such file.
 
@@ -58,6 +50,56 @@ def read_whole(path: Path) -> bytes | None:
         return None
     except (OSError, MemoryError) as error:
         raise unreadable(path, error) from error
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a small file that is seen whole or not at all, and is safe on the disk.
+
+    Raises:
+        OSError: if the disk is full or the folder cannot be written; the old file then stays.
+    """
+    part = _part_of(target)
+    try:
+        clear_parts(target.parent)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        sync_folder(target.parent)
+    finally:
+        with suppress(OSError):  # the error that led here says more
+            part.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder safe on the disk."""
+    if os.name == "nt":  # which has no such call
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Check that the disk of a folder has room.
+
+    Args:
+        folder: exists.
+        needed: in bytes.
+        what: what needs them, after the word "for".
+
+    Raises:
+        DiskProblem: if it has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DiskProblem(
+            f"{folder} needs {needed / 1e6:,.1f} MB for {what}, found {free / 1e6:,.1f} MB free. "
+            "Make room or give another folder with --data DIR."
+        )
 
 
 def set_aside(path: Path) -> Path:
@@ -91,7 +133,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         BenchError: if the disk is full or the folder cannot be written; the message says which.
     """
-    part = target.with_name(f".{target.name}.{_this_place()}.{os.getpid()}.part")
+    part = _part_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         clear_parts(target.parent)
@@ -170,6 +212,11 @@ def _alive(process: int) -> bool:
     except OSError:  # it exists but is another user's
         return True
     return True
+
+
+def _part_of(target: Path) -> Path:
+    """Return what a file is called while this process writes it; see `clear_parts`."""
+    return target.with_name(f".{target.name}.{_this_place()}.{os.getpid()}.part")
 
 
 @cache

@@ -11,11 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.common.memory import FREE_MEMORY_SHARE
 from benchmarks.data.datasets.base import RECALLS, Split
 from benchmarks.data.transforms.augment import prepare
 
-FREE_MEMORY_SHARE = 0.5
-"""Images stay on a GPU if they take at most this share of its free memory."""
 READ_AHEAD = 2
 """Batches that are read from disk while the network works on one."""
 

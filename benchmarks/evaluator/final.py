@@ -78,6 +78,10 @@ class _Found:
         if protocol:
             self.protocols |= {name + at: protocol + at for name in metrics}
 
+    def leave_out(self, names: Sequence[str], representation: str, reason: str) -> None:
+        """State one reason why several metrics of a representation have no value."""
+        self.metrics.leave_out([f"{name}@{representation}" for name in names], reason)
+
     def evaluation(self, representation: str, **tables: Any) -> FinalEvaluation:
         """Return all of it, with the run's tables."""
         known = self.metrics
@@ -93,6 +97,10 @@ def evaluate_final(evaluator: Evaluator, embedded: Embedded, data: ImageData) ->
     for name in first:
         views = representation_metrics(first[name], second[name])
         found.add(views, name, f"two-views-default-augmentation-{VIEWED_IMAGES}")
+    if (rows := embedded.test if data.unseen else embedded.bank) and len(rows[headline]) < 2:
+        found.leave_out(
+            ["spread"], headline, "there is a single image: its embedding has no spread"
+        )
     bank, test = data.labelled_bank, data.test
     if embedded.test is None or test is None or bank.labels is None or test.labels is None:
         return found.evaluation(headline)
@@ -118,20 +126,16 @@ def evaluate_final(evaluator: Evaluator, embedded: Embedded, data: ImageData) ->
 
 def _leave_out(found: _Found, evaluator: Evaluator, embedded: Embedded, data: ImageData) -> None:
     """Add why test images of one class leave the metrics that need labels undefined."""
-
-    def leave_out(names: Sequence[str], representation: str) -> None:
-        metrics = Metrics()
-        metrics.leave_out(names, ONE_TEST_CLASS)
-        found.add(metrics, representation)
-
     for name in embedded.bank:
         recalls = [f"recall_at_{k}" for k in data.recalls]
-        leave_out([*recalls, "map_at_r", *CLUSTERING_METRICS], name)
-    leave_out(["similarity_overlap", "similarity_auc"], embedded.headline)
+        names = [*recalls, "map_at_r", *CLUSTERING_METRICS]
+        found.leave_out(names, name, ONE_TEST_CLASS)
+    similar = ["similarity_overlap", "similarity_auc"]
+    found.leave_out(similar, embedded.headline, ONE_TEST_CLASS)
     if not data.unseen:
         for name in (*embedded.bank, *evaluator.memory()):
-            leave_out(["knn"], name)
-        leave_out(["linear"], _probed(embedded, evaluator.settings))
+            found.leave_out(["knn"], name, ONE_TEST_CLASS)
+        found.leave_out(["linear"], _probed(embedded, evaluator.settings), ONE_TEST_CLASS)
 
 
 def _vote(

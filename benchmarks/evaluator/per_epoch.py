@@ -70,7 +70,7 @@ class Evaluator:
         test = None if embedded.test is None else embedded.test[embedded.headline]
         metrics = {"knn": self._knn(embedded.bank[embedded.headline], test)}
         metrics |= {f"{name}_knn": self._knn(rows, test) for name, rows in self.memory().items()}
-        metrics |= _spread(embedded.bank[embedded.headline])
+        metrics |= _spread(test if self.images.unseen else embedded.bank[embedded.headline])
         return Evaluation(metrics | self._recalls(test), test, embedded)
 
     def memory(self) -> Mapping[str, np.ndarray]:

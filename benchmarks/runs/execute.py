@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from benchmarks import backbones
-from benchmarks.common.device import describe, slice_of
 from benchmarks.common.errors import BenchError, RunFailed, UsageProblem
 from benchmarks.common.memory_errors import out_of_memory
 from benchmarks.common.seeds import derive_seed
@@ -26,6 +25,7 @@ from benchmarks.evaluator.final import FinalEvaluation, evaluate_final
 from benchmarks.runs import store as records
 from benchmarks.runs.code_changes import write_code
 from benchmarks.runs.gallery_log import GalleryLog
+from benchmarks.runs.provenance import describe, slice_of
 from benchmarks.runs.record_maker import make_record
 from benchmarks.runs.spec import RunSpec
 from benchmarks.training import checkpoint as checkpoints
@@ -270,6 +270,7 @@ def _write_failure(run: RunSpec, folder: Path, message: str) -> None:
         "dataset": run.data.facts(),
         "recipe": asdict_recipe(run.recipe),
         "recipe_changed": dict(run.recipe_changed),
+        "recipe_own": dict(run.recipe_own),
         "seed": run.seed,
         "message": message,
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.common.files import Unreadable, one_line, read_whole
 from benchmarks.runs import upgrade
@@ -26,6 +26,7 @@ class Failure(BaseModel):
     dataset: DatasetFacts
     recipe: dict[str, Any]
     recipe_changed: dict[str, Any]
+    recipe_own: dict[str, Any] = Field(default_factory=dict)
     seed: int
     message: str
 

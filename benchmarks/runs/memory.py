@@ -4,11 +4,8 @@ Linux promises memory that it does not have and then ends the process without a 
 count only arrays that every run makes; a run that passes them may still need more.
 """
 
-import os
-
-import torch
-
 from benchmarks.common.errors import UsageProblem
+from benchmarks.common.memory import total_memory
 from benchmarks.data.datasets.base import ImageData
 from benchmarks.training.recipe import Recipe
 
@@ -17,21 +14,8 @@ _FLOAT = 4
 _CHANNELS = 3
 
 
-def total_memory() -> int | None:
-    """Return the bytes of this machine's memory, or of its largest GPU's; None if not known."""
-    found = []
-    try:
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):
-        return None
-    if torch.cuda.is_available():
-        gpus = range(torch.cuda.device_count())
-        found += [torch.cuda.get_device_properties(gpu).total_memory for gpu in gpus]
-    return max(found)
-
-
 def check_batch_memory(recipe: Recipe) -> None:
-    """Refuse images of which not even a batch fits; told before images are decoded.
+    """Refuse images of which not even a batch fits; before images are decoded.
 
     Raises:
         UsageProblem: if a batch of single views at the recipe's image size needs more memory than
@@ -51,7 +35,7 @@ def check_batch_memory(recipe: Recipe) -> None:
 
 
 def check_embedding_memory(recipe: Recipe, data: ImageData) -> None:
-    """Refuse embeddings that do not fit; told before training.
+    """Refuse embeddings that do not fit; before training.
 
     Raises:
         UsageProblem: if the training images' embeddings need more memory than there is.

@@ -14,7 +14,7 @@ from benchmarks.runs.images import ImageRequest, Load, forget_images, read_image
 from benchmarks.runs.memory import check_batch_memory, check_embedding_memory
 from benchmarks.runs.spec import DatasetSpec, RunSpec
 from benchmarks.runs.trial import try_out
-from benchmarks.training.recipe import Recipe, for_method
+from benchmarks.training.recipe import Recipe, for_method, shared_values
 from benchmarks.training.recipe.overrides import RECIPE, check_methods, defaults, resolve, untyped
 from methods import Method
 from methods import get as get_method
@@ -134,6 +134,7 @@ class _Cell:
     choice: Choice
     recipe: Recipe
     recipe_changed: Mapping[str, Any]
+    recipe_own: Mapping[str, Any]
     hyper_parameters: Mapping[str, Any]
     """All of them, defaults included."""
 
@@ -162,7 +163,8 @@ class _Plan:
             **choice.hyper_parameters,
             **self.settings.get(name, {}),
         }
-        return _Cell(choice, recipe, recipe_changed, resolve(choice.method, changes))
+        own = shared_values(self.recipe, recipe, recipe_changed)
+        return _Cell(choice, recipe, recipe_changed, own, resolve(choice.method, changes))
 
     def check(
         self, cells: Sequence[_Cell], choices: Sequence[Choice]
@@ -198,6 +200,7 @@ class _Plan:
             data=DatasetSpec.of(request, data),
             recipe=recipe,
             recipe_changed=cell.recipe_changed,
+            recipe_own=cell.recipe_own,
             seed=0,
             precision=self.precision,
             notes=tuple(notes),

@@ -154,6 +154,9 @@ class RunRecord(Part):
     """The whole recipe as it was used; `name` is its name."""
     recipe_changed: dict[str, Any]
     """Fields of the recipe that the command changed (`--epochs`, `--set recipe.x=`)."""
+    recipe_own: dict[str, Any]
+    """Fields of the recipe that are this method's own, with what they are for the other methods of
+    the comparison (a recipe's section `for_method`); None for what they leave at its default."""
     seed: int
     representation: str
     """The method's headline representation: which one its learning curve is of, and which a bare

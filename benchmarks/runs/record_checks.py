@@ -30,7 +30,7 @@ MOST = 2**53
 """Whole numbers up to here are exact as float64 too."""
 DEEPEST = 20
 """Levels of nesting; a record has five."""
-_SETTINGS = frozenset({"recipe", "recipe_changed", "hyper_parameters", "changed"})
+_SETTINGS = frozenset({"recipe", "recipe_changed", "recipe_own", "hyper_parameters", "changed"})
 """Fields with values of a method's or a recipe's own, which may be anything."""
 _POSITIVE = ("epochs", "batch_size", "knn_k", "embedding_size", "evaluate_every")
 

@@ -51,10 +51,11 @@ def make_record(
         dataset=schema.DatasetFacts(**upgrade.dataset({**run.data.facts(), **run.data.reading()})),
         recipe=asdict_recipe(run.recipe),
         recipe_changed=dict(run.recipe_changed),
+        recipe_own=dict(run.recipe_own),
         seed=run.seed,
         representation=evaluated.representation,
         final=schema.Final(epoch=int(last["epoch"]), measurements=measured),
-        best=_best(history, run.data.unseen, evaluated.representation),
+        best=_best(history, run.data.unseen, evaluated),
         undefined=dict(evaluated.undefined),
         caveats={name: text for name, text in evaluated.caveats.items() if name in measured},
         notes=_notes(run.recipe.backbone),
@@ -66,7 +67,7 @@ def make_record(
         environment=environment,
         slices=tuple(slices),
         started=started.isoformat(timespec="seconds"),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
 
 
@@ -88,7 +89,7 @@ def _measurements(
 
     What was measured in vain (NaN: no labels, nothing trained) is left out. The history's metrics
     of embeddings are the headline's; those that were measured again after the last epoch stand
-    with their protocol.
+    with their protocol, and those that have no value on this data set are left out.
     """
     trained = {str(k): float(v) for k, v in last.items() if k not in _TOTALS}
     values = {_named(name, evaluated.representation): value for name, value in trained.items()}
@@ -100,7 +101,7 @@ def _measurements(
             protocol=evaluated.protocols.get(name, ""),
         )
         for name, value in values.items()
-        if np.isfinite(value)
+        if np.isfinite(value) and name not in evaluated.undefined
     }
 
 
@@ -112,12 +113,12 @@ def _named(column: str, representation: str) -> str:
     return metric_names.of(column, representation) if known else column
 
 
-def _best(history: pd.DataFrame, unseen: bool, representation: str) -> schema.Best | None:
-    """Return the epoch with the highest headline, or None if it was never measured."""
+def _best(history: pd.DataFrame, unseen: bool, evaluated: FinalEvaluation) -> schema.Best | None:
+    """Return the epoch with the highest headline, or None if it has no value on this data set."""
     metric = metric_names.headline(unseen)
-    name = metric.of(representation)
+    name = metric.of(evaluated.representation)
     column = name if name in history else metric.name
-    if column not in history or history[column].isna().all():
+    if column not in history or history[column].isna().all() or name in evaluated.undefined:
         return None
     row = history.loc[history[column].idxmax()]
     return schema.Best(epoch=int(row["epoch"]), metric=name, value=float(row[column]))

@@ -97,6 +97,8 @@ class RunSpec:
     precision: str
     weights: WeightsFile | None = None
     """What the network starts from; None for random weights."""
+    recipe_own: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the recipe that are the method's own, with what they are for the others."""
     notes: tuple[str, ...] = ()
     """What is worth saying of the method before it is trained."""
 

@@ -4,7 +4,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -238,6 +238,8 @@ class StoredRun:
     epochs: pd.DataFrame
     warn: Callable[[str], None] = field(default=_unheard, compare=False)
     """Told of each further file that is left out because it cannot be read."""
+    derived: dict[Hashable, pd.DataFrame] = field(default_factory=dict, compare=False, repr=False)
+    """Tables that were made of its epochs, kept because several sections want the same ones."""
 
     def frame(self, name: str) -> pd.DataFrame | None:
         """Return a small table of the run, such as PREDICTIONS; None if it is not there or damaged.

@@ -22,7 +22,8 @@ _DATASET_1: Mapping[str, Any] = {
     "understood": (), "notes": (), "left_out": {}, "path": "",
 }  # fmt: skip
 _RECORD_1: Mapping[str, Any] = {
-    "recipe_changed": {}, "weights": None, "slices": (), "undefined": {}, "caveats": {},
+    "recipe_changed": {}, "recipe_own": {}, "weights": None, "slices": (), "undefined": {},
+    "caveats": {},
 }  # fmt: skip
 """What the fields that schema 1 gained in its life mean where a record does not have them."""
 _BACKBONES_1: Mapping[str, str] = {

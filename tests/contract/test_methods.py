@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 
 import methods
+from helpers.small_methods import NARROW
 from methods.testing.check import check_method
 
 OWN = [
@@ -33,22 +34,6 @@ FREE = {
 }
 
 
-SMALL = {
-    "simclr": {"size": 32},
-    "dcl": {"size": 32},
-    "nnclr": {"hidden": 64, "size": 32, "queue": 256},
-    "moco": {"queue": 256},
-    "moco-v2": {"queue": 256, "size": 32},
-    "byol": {"hidden": 64, "size": 32},
-    "simsiam": {"hidden": 32, "size": 64},
-    "barlow-twins": {"size": 64},
-    "vicreg": {"size": 64},
-    "lejepa": {"hidden": 64, "size": 32},
-    "swav": {"prototypes": 64, "hidden": 64, "size": 32},
-}
-"""Widths that a second of training is enough for; the defaults are those of the papers."""
-
-
 def choices(name: str) -> Iterator[dict[str, Any]]:
     """Yield each value, other than the default, of the options that have a list of values."""
     method = methods.get(name)
@@ -67,12 +52,12 @@ CASES += [(name, options) for name, cases in FREE.items() for options in cases]
 
 @pytest.mark.parametrize("name", OWN)
 def test_defaults_conform(name):
-    check_method(methods.get(name), **SMALL.get(name, {}))
+    check_method(methods.get(name), **NARROW.get(name, {}))
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 def test_options_conform(name, options):
-    check_method(methods.get(name), **{**SMALL.get(name, {}), **options})
+    check_method(methods.get(name), **{**NARROW.get(name, {}), **options})
 
 
 def test_the_options_are_found():

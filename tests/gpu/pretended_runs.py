@@ -27,6 +27,7 @@ from benchmarks.runs.plan import choose, make_plan
 from benchmarks.runs.spec import DatasetSpec, RunSpec
 from benchmarks.training import recipe as recipes
 from benchmarks.training.loggers.console import PlainProgress
+from helpers.small_methods import SMALL
 from methods import names
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -38,8 +39,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "knn_k": 5,
         "linear_c": 1.0,
     },
-    "deepcluster": {"clusters": 8},
-    "nce": {"noise": 16},
+    **SMALL,
 }
 
 

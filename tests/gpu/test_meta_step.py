@@ -13,8 +13,10 @@ from torch.utils._pytree import tree_leaves
 
 import methods
 from benchmarks import backbones
-from benchmarks.data.transforms.augment import Augmentation, augment, prepare
-from methods import Batch
+from benchmarks.data.transforms.augment import Augmentation, prepare
+from benchmarks.training.views import ViewMaker
+from methods import Batch, Clock
+from methods.base import views_of
 
 META = torch.device("meta")
 INSTANCES, IMAGES = 2000, 8
@@ -57,13 +59,16 @@ def pixels():
 def step(method: methods.Method, pixels: torch.Tensor) -> torch.Tensor:
     """Do what the trainer does in a step; return the loss."""
     index = torch.empty(IMAGES, dtype=torch.long, device=META)
-    images = pixels[index].repeat(method.views, 1, 1, 1)
-    views = augment(images, Augmentation(), MEAN, STD, MetaGenerator())
-    batch = Batch(index, views.chunk(method.views))
+    views = views_of(method.views)
+    make_views = ViewMaker(views, Augmentation(), MEAN, STD, pixels.shape[-1])
+    images = pixels[index].repeat(len(views), 1, 1, 1)
+    batch = Batch(index, make_views(images, MetaGenerator()), Clock())
     loss = method.loss(batch)
     if loss.requires_grad:
-        optimizer = torch.optim.SGD(method.parameter_groups(), lr=0.1, momentum=0.9)
+        groups = [{"params": group["params"]} for group in method.parameter_groups()]
+        optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9)
         loss.backward()
+        method.before_step(batch.clock)
         optimizer.step()
         optimizer.zero_grad()
     method.after_step(batch)
@@ -83,11 +88,14 @@ def test_a_step_never_waits_for_the_device(name, pixels):
 
 
 @pytest.mark.parametrize("name", methods.names(labelled=True))
-def test_embedding_never_waits_for_the_device(name, pixels):
+def test_evaluation_never_waits_for_the_device(name, pixels):
+    method, images = build(name).eval(), prepare(pixels[:IMAGES], MEAN, STD)
     with OneDevice(), torch.no_grad():
-        embeddings = build(name).eval().embed(prepare(pixels[:IMAGES], MEAN, STD))
-    assert embeddings.is_meta
-    assert embeddings.shape == (IMAGES, 16)
+        found = method.representations(images)
+        predicted = method.predict(images)
+    assert found
+    assert all(rows.is_meta and len(rows) == IMAGES for rows in found.values())
+    assert predicted is None or predicted.is_meta
 
 
 class Waits(methods.Method):

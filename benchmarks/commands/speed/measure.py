@@ -16,10 +16,10 @@ from benchmarks.commands.speed.record import Evaluation, Network, SpeedRecord, T
 from benchmarks.commands.speed.scaling import INSTANCES, scaling
 from benchmarks.commands.speed.streaming import streaming
 from benchmarks.common.allocator import keep_freed_memory
-from benchmarks.common.device import describe
 from benchmarks.common.errors import UsageProblem
 from benchmarks.data.datasets.base import ImageData, Split
 from benchmarks.runs.plan import Choice, choose, make_plan
+from benchmarks.runs.provenance import describe
 from benchmarks.runs.spec import RunSpec
 from benchmarks.runs.store import require_writable
 from benchmarks.training import recipe as recipes

@@ -16,15 +16,16 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.errors import DataProblem
+from benchmarks.common.errors import DataProblem, few
+from benchmarks.common.memory import fits_in_memory
+from benchmarks.common.progress_bar import progress_bar
 from benchmarks.data.basics import SMALLEST_SIDE, Report, silent
 from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
 from benchmarks.data.datasets.base import RECALLS, ImageData, LoadOptions, Split
-from benchmarks.data.sources.cache import fits_in_memory
 from benchmarks.data.sources.decode import Levels, Seen, levels_of
-from benchmarks.data.sources.decoded import content_notes, open_or_decode, source_of
+from benchmarks.data.sources.decode_blocks import RESIZE, damaged_images, decoder
 from benchmarks.data.sources.download import md5_of
-from benchmarks.data.sources.photos import RESIZE, damaged_images, decoder, shown, some
+from benchmarks.data.sources.image_files import content_notes, open_or_decode, source_of
 from benchmarks.data.sources.survey import SourceFile, survey
 
 FEWEST_CLASSES = 2
@@ -89,7 +90,7 @@ class UnseenClasses(ArchiveDataset):
 
     Images become RGB and are resized to a square, whatever their aspect ratio, into
     `<name>-<size>.npy` beside the lists. That file is mapped, or read into memory if it takes at
-    most half of what is free (`cache.fits_in_memory`).
+    most half of what is free (`memory.fits_in_memory`).
     """
 
     unseen_classes = True
@@ -150,7 +151,7 @@ class UnseenClasses(ArchiveDataset):
         lists, _ = self._listed(folder, root, partial=False)
         self._digest(folder, lists.photos)
         total = len(lists.photos)
-        with shown(f"{self.name}: images verified") as (_, progress):
+        with progress_bar(f"{self.name}: images verified") as (_, progress):
             scratch = np.empty((total, SMALLEST_SIDE, SMALLEST_SIDE, 3), np.uint8)
             decoder(self._paths(folder, lists.photos), progress)(scratch, 0)
         report(f"{self.name}: all {total:,} images are whole in {folder}")
@@ -169,7 +170,7 @@ class UnseenClasses(ArchiveDataset):
             DataProblem: some are damaged as far as can be told from their headers.
         """
         files = self._files(folder, photos)
-        with shown(f"{self.name}: images looked through", after=1) as (_, progress):
+        with progress_bar(f"{self.name}: images looked through", after=1) as (_, progress):
             seen = survey(files, folder / f".{self.name}.files.json", progress)
         flawed = zip(files, seen, strict=True)
         damaged = [f"{file.path} ({facts.flaw})" for file, facts in flawed if facts.flaw]
@@ -201,7 +202,7 @@ class UnseenClasses(ArchiveDataset):
             return lists, None
         lacks = f"expected {whole}, found {found}"
         if found == whole:
-            lacks = f"its numbers are right, but not the MD5 of {some(sorted(altered))}"
+            lacks = f"its numbers are right, but not the MD5 of {few(sorted(altered))}"
         if not partial:
             raise DataProblem(
                 f"{folder} is not the whole of {self.name}: {lacks}. To use it as it is, give "
@@ -224,7 +225,7 @@ class UnseenClasses(ArchiveDataset):
         if absent:
             raise DataProblem(
                 f"{folder / self.facts.images}: {len(absent):,} of {len(photos):,} listed images "
-                f"are absent: {some(absent)}. Bring them; or, for a partial copy, take them out "
+                f"are absent: {few(absent)}. Bring them; or, for a partial copy, take them out "
                 f"of {', '.join(self.facts.lists)}."
             )
         content = json.dumps([self.name, photos, sizes])
@@ -243,7 +244,7 @@ class UnseenClasses(ArchiveDataset):
         path = folder / f"{self.name}-{side}.npy"
         source = {"digest": digest, "image_size": side, **source_of(seen, levels, RESIZE)}
         digests = [facts.digest for facts in seen]
-        with shown(f"{self.name}: images resized into {path}") as (report, progress):
+        with progress_bar(f"{self.name}: images resized into {path}") as (report, progress):
 
             def fill(block: NDArray[np.uint8], start: int) -> None:
                 decoder(self._paths(folder, photos), progress, levels, digests)(block, start)
@@ -293,12 +294,12 @@ def _flaw(lists: Lists, whole: Parts) -> str | None:
     ids = {photo.class_id for photo in lists.photos}
     classes = whole.train.classes + whole.test.classes
     if strange := sorted(ids - set(range(1, classes + 1))):
-        return f"expected classes 1..{classes:,}, found {some(map(str, strange))}"
+        return f"expected classes 1..{classes:,}, found {few(map(str, strange))}"
     if unnamed := sorted(ids - set(lists.names)):
-        return f"expected a name for each class, found none for {some(map(str, unnamed))}"
+        return f"expected a name for each class, found none for {few(map(str, unnamed))}"
     times = Counter(photo.path for photo in lists.photos)
     if repeated := [path for path, count in times.items() if count > 1]:
-        return f"expected each image once, found repeated {some(repeated)}"
+        return f"expected each image once, found repeated {few(repeated)}"
     found = parts_of(lists.photos, whole.train.classes)
     if min(found.train.classes, found.test.classes) < FEWEST_CLASSES:
         return f"expected {FEWEST_CLASSES} or more classes in either part, found {found}"

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import DataProblem
+from benchmarks.common.memory import fits_in_memory
 from benchmarks.data.basics import Report, silent
 from benchmarks.data.datasets.archive import ArchiveDataset, ArchiveFacts
 from benchmarks.data.datasets.base import ImageData, LoadOptions, Split
-from benchmarks.data.sources.cache import Fill, fits_in_memory, open_images
+from benchmarks.data.sources.decode_cache import Fill, open_images
 from benchmarks.data.sources.download import verify
 
 IMAGE_SIZE = 96
@@ -72,7 +73,7 @@ class Stl10(ArchiveDataset):
     105,000 share.
 
     Memory (`memory_budget`): 359 MB of pixels for "train", 3.12 GB for "train+unlabeled". The
-    latter stay in memory if that is at most half of what is free (`cache.fits_in_memory`), so
+    latter stay in memory if that is at most half of what is free (`memory.fits_in_memory`), so
     from 6.25 GB on; else the 105,000 are decoded once into a memory-mapped file of 2.90 GB
     beside the official ones, 67 MB at a time, and 221 MB stay in memory.
     """

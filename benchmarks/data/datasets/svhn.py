@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import DataProblem
+from benchmarks.common.memory import fits_in_memory
 from benchmarks.data.basics import Report, silent
 from benchmarks.data.datasets.base import Dataset, ImageData, LoadOptions, Split
 from benchmarks.data.datasets.official import kind, not_official
-from benchmarks.data.sources.cache import Fill, fits_in_memory, open_images
+from benchmarks.data.sources.decode_cache import Fill, open_images
 from benchmarks.data.sources.download import download, exclusive, verify
 
 IMAGE_SIZE = 32

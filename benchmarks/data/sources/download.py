@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,8 @@ from urllib.request import Request, urlopen
 from filelock import FileLock, Timeout
 
 from benchmarks import __version__
-from benchmarks.common.errors import DataProblem
+from benchmarks.common.errors import DataProblem, DiskProblem
+from benchmarks.common.files import require_space
 from benchmarks.data.basics import Report, silent
 from benchmarks.data.sources.unpack import unpacked as unpacked
 
@@ -28,10 +28,6 @@ WINDOW = 10.0
 SLOWEST = 200_000
 """Bytes per second below which the other mirrors are tried first."""
 CHUNK = 1 << 20
-
-
-class DiskProblem(DataProblem):
-    """A folder that cannot be written to or read, or a disk that is full."""
 
 
 class _Refused(Exception):
@@ -70,7 +66,7 @@ def download(
         with part.open("ab", buffering=0) as file:
             if _length(file) > size:
                 file.truncate(0)
-            _require_space(part, size - _length(file))
+            require_space(part.parent, size - _length(file), part.name)
             _gather(urls, part, file, md5, size, report)
         part.replace(target)
     finally:
@@ -230,16 +226,6 @@ def _write(file: FileIO, chunk: bytes, size: int) -> None:
             f"Cannot write {file.name}: {error.strerror}. The whole file has {size / 1e6:.0f} MB; "
             "make room or give another folder with --data DIR."
         ) from error
-
-
-def _require_space(part: Path, missing: int) -> None:
-    """Raise a DataProblem when the disk lacks room for `missing` more bytes."""
-    free = shutil.disk_usage(part.parent).free
-    if free < missing:
-        raise DataProblem(
-            f"{part.parent} needs {missing / 1e6:.0f} MB for {part.name}, found {free / 1e6:.0f} "
-            "MB free. Make room or give another folder with --data DIR."
-        )
 
 
 def _length(file: FileIO) -> int:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.common.files import write_whole
 from benchmarks.data.sources.decode import (
     DECODER,
     TOO_LARGE_FOR_MEMORY,
@@ -137,14 +138,9 @@ def _keep(
             if row in seen and stamps[row] is not None
         },
     }
-    fresh = record.with_name(f"{record.name}.{os.getpid()}.part")
-    try:
+    with suppress(OSError):  # costs the time of the next call only
         record.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(content), encoding="utf-8")
-        fresh.replace(record)
-    except OSError:
-        with suppress(OSError):
-            fresh.unlink(missing_ok=True)
+        write_whole(record, json.dumps(content).encode())
 
 
 def cores() -> int:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from benchmarks.common.errors import DataProblem
+from benchmarks.common.files import require_space
 
 CHUNK = 1 << 20
 DEEPEST = 64
@@ -130,12 +131,7 @@ def _write(content: IO[bytes], path: Path, size: int) -> None:
 
 
 def _require_room(archive: Path, folder: Path, size: int) -> None:
-    """Raise unless the disk has room for so many bytes, as an archive states them."""
+    """Check that the disk has room for so many bytes, as an archive states them."""
     if size < 0:
         raise _Unfit(f"it states a size of {size:,} bytes")
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise DataProblem(
-            f"{archive} needs {size / 1e6:,.1f} MB to be unpacked, found {free / 1e6:,.1f} MB free "
-            f"on the disk of {folder.parent}. Make room or give another folder with --data DIR."
-        )
+    require_space(folder.parent, size, f"the content of {archive}")

@@ -80,6 +80,13 @@ def evaluated(run: StoredRun, name: str) -> pd.DataFrame:
         run: any.
         name: of the metric, such as `knn@embedding`; the column is called by the metric alone.
     """
+    known = run.derived.get(name)
+    if known is None:
+        known = run.derived[name] = _evaluated(run, name)
+    return known
+
+
+def _evaluated(run: StoredRun, name: str) -> pd.DataFrame:
     column, metric = _column(run, name), metric_names.split(name)[0]
     if not {"epoch", column, *TOTALS} <= set(run.epochs.columns):
         return pd.DataFrame(columns=["epoch", metric, *TOTALS], dtype=float)
@@ -93,6 +100,16 @@ def curve(group: Group, name: str) -> pd.DataFrame:
     Columns: epoch, the metric such as knn (mean), the same with _sd (NaN with one seed), seeds,
     images_seen, train_seconds (means).
     """
+    if not group.runs:
+        return _curve(group, name)
+    derived, key = group.runs[0].derived, (name, tuple(run.folder for run in group.runs))
+    known = derived.get(key)
+    if known is None:
+        known = derived[key] = _curve(group, name)
+    return known
+
+
+def _curve(group: Group, name: str) -> pd.DataFrame:
     metric = metric_names.split(name)[0]
     found = [evaluated(run, name) for run in group.runs]
     points = pd.concat(found) if found else pd.DataFrame()

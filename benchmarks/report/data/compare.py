@@ -16,6 +16,17 @@ from benchmarks.runs.record import RunRecord
 from benchmarks.runs.store import StoredRun
 
 
+def shared_recipe(run: RunRecord | Failure) -> dict[str, Any]:
+    """Return a run's recipe as that of its comparison: without the fields of its method's own."""
+    fields = {**run.recipe, **run.recipe_own}
+    return {name: value for name, value in fields.items() if not _unstated(name, value, run)}
+
+
+def _unstated(name: str, value: Any, run: RunRecord | Failure) -> bool:
+    """Return whether only the method's own recipe states a field."""
+    return value is None and name in run.recipe_own
+
+
 def planned(dataset: str, recipe: str) -> Comparison:
     """Return a comparison of which nothing was run yet."""
     return Comparison(dataset, None, recipe_facts.builtin(recipe) or {"name": recipe}, {})
@@ -57,8 +68,8 @@ class _Setting:
         facts, ablates = self.example, recipe_facts.ablates
         builtin = recipe_facts.builtin(str(facts.recipe["name"])) or {}
         known = recipe_facts.augmentation(builtin) | self.augmentation
-        own = {k: known[k] for k in recipe_facts.augmentation(facts.recipe) if k in known}
-        recipe = recipe_facts.with_augmentation(facts.recipe, own)
+        own = {k: known[k] for k in recipe_facts.augmentation(shared_recipe(facts)) if k in known}
+        recipe = recipe_facts.with_augmentation(shared_recipe(facts), own)
         return Comparison(
             dataset_name=facts.dataset.name,
             dataset=facts.dataset,
@@ -100,7 +111,7 @@ def _ablations(one: StoredRun | Failure) -> int:
 
 def _unchanged(facts: _Facts) -> dict[str, Any]:
     """Return the fields of the augmentation that the command left as they were."""
-    fields = recipe_facts.augmentation(facts.recipe)
+    fields = recipe_facts.augmentation(shared_recipe(facts))
     return {k: v for k, v in fields.items() if k not in facts.recipe_changed}
 
 
@@ -125,7 +136,7 @@ def _shared(facts: _Facts, any_split: bool) -> str:
         for of_split in ("digest", "train_images", "bank_images", "split"):
             images.pop(of_split)
     unlike = ("description", recipe_facts.AUGMENTATION)
-    return canonical(images, {k: v for k, v in facts.recipe.items() if k not in unlike})
+    return canonical(images, {k: v for k, v in shared_recipe(facts).items() if k not in unlike})
 
 
 def _place(comparison: Comparison) -> tuple[Any, ...]:
@@ -163,12 +174,12 @@ def _groups(
             record.environment.precision,
             (_protocol(record), record.representation, record.weights and record.weights.sha256),
             record.dataset.split,
-            recipe_facts.augmented(record.recipe, recipe),
+            recipe_facts.augmented(shared_recipe(record), recipe),
         )
         alike[key].append(run)
     groups = [_group(same, recipe) for same in alike.values()]
     for failure in failures:
-        _place_failure(groups, failure, recipe_facts.augmented(failure.recipe, recipe))
+        _place_failure(groups, failure, recipe_facts.augmented(shared_recipe(failure), recipe))
     groups.sort(key=_order)
     named = zip(groups, labels(groups, recipe), strict=True)
     return tuple(replace(group, label=label) for group, label in named)
@@ -195,7 +206,7 @@ def _group(runs: Sequence[StoredRun], recipe: Mapping[str, Any]) -> Group:
         protocol=_protocol(record),
         representation=record.representation,
         split=record.dataset.split,
-        ablation=recipe_facts.augmented(record.recipe, recipe),
+        ablation=recipe_facts.augmented(shared_recipe(record), recipe),
         weights=record.weights.sha256 if record.weights else "",
     )
 

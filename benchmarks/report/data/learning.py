@@ -24,7 +24,7 @@ def curves(comparison: Comparison) -> pd.DataFrame:
     """Return all learning curves of a comparison, a row per group and evaluated epoch."""
     frames = []
     for group in shown_groups(comparison):
-        frame = aggregate.curve(group, comparison.key)
+        frame = aggregate.curve(group, comparison.key).copy()
         frame.insert(0, "method", group.method)
         frame.insert(1, "label", group.label)
         frames.append(frame)

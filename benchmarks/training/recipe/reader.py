@@ -241,6 +241,26 @@ def for_method(recipe: Recipe, method: str, changes: Mapping[str, Any] | None = 
     return resolve(_build(fields, source), changes or {})
 
 
+def shared_values(
+    recipe: Recipe, own: Recipe, changes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what the fields that a method has of its own are for the others, as plain data.
+
+    Args:
+        recipe: of the comparison.
+        own: the method's recipe, as `for_method` returns it.
+        changes: of the command, which both have in common.
+
+    Returns:
+        The shared value by field; None for a field that is left at its default and not stated.
+    """
+    common = recipe.model_copy(update={"for_method": {}})
+    shared, used = asdict_recipe(resolve(common, changes or {})), asdict_recipe(own)
+    return {
+        name: shared.get(name) for name in {**shared, **used} if shared.get(name) != used.get(name)
+    }
+
+
 def asdict_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as plain data (JSON types)."""
     return recipe.model_dump(mode="json")

@@ -236,8 +236,9 @@ def test_unreadable_k_larger_than_the_bank_is_clipped(bench, tiny_recipe, tmp_pa
     (record,) = records_below(tmp_path / "results")
     assert knn_of(record) > 0
     images = record["dataset"]["train_images"]
-    assert record["protocols"]["knn"] == f"knn-{images}-0.1"
-    assert f"{images} neighbours vote instead of 5000" in record["caveats"]["knn"]
+    protocol = record["final"]["measurements"]["knn@embedding"]["protocol"]
+    assert protocol == f"knn-{images}-0.1@embedding"
+    assert f"{images} neighbours vote instead of 5000" in record["caveats"]["knn@embedding"]
 
 
 def test_unlabelled_folder_is_trained_and_embedded_without_a_claim(bench, tiny_recipe, tmp_path):

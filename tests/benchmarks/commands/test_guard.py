@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.commands.guard import Guarded
-from benchmarks.common.errors import DataProblem, UsageProblem, one_line, shown, unknown_name
+from benchmarks.common.errors import DataProblem, UsageProblem
 from benchmarks.runs.store import folder_name, path_part
 
 
@@ -104,15 +104,6 @@ def test_names_that_the_terminal_cannot_show_are_escaped(tmp_path):
     )
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_what_messages_show_is_bounded_and_moves_no_cursor():
-    endless: list = []
-    endless.append(endless)
-    for value in ("x" * 9999, endless, {"a": [[[[[[1]]]]]]}, 16**9999, list(range(9999))):
-        assert len(shown(value)) < 400
-    assert one_line("a\n\tb\x1b[2K\u2028c") == "a b\\x1b[2K c"
-    assert "Did you mean" not in str(unknown_name("x", "z" * 10**5, ["abc"]))
 
 
 @pytest.mark.parametrize(

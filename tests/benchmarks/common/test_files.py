@@ -2,11 +2,13 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks.common import files
-from benchmarks.common.files import atomic_path, clear_parts
+from benchmarks.common.errors import DiskProblem
+from benchmarks.common.files import atomic_path, clear_parts, require_space, write_whole
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +73,23 @@ def test_a_part_that_cannot_be_removed_stays(tmp_path, dead, monkeypatch):
     assert left.exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (ValueError("a\r\n b\x1e\x1b[3mc\u2028d"), "a b [3mc d"),
-        (MemoryError(), "MemoryError"),
-        ("x" * 500, "x" * 159 + "…"),
-    ],
-)
-def test_any_words_are_one_printable_line(words, line):
-    assert files.one_line(words) == line
+def test_a_small_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    target = tmp_path / "facts.json"
+    write_whole(target, b"old")
+    assert target.read_bytes() == b"old"
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["facts.json"]
+
+
+def test_a_disk_without_room_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2_000_000))
+    require_space(tmp_path, 2_000_000, "images")
+    with pytest.raises(DiskProblem, match=r"needs 2\.1 MB for images, found 2\.0 MB free"):
+        require_space(tmp_path, 2_100_000, "images")

@@ -26,7 +26,7 @@ class Mine(Method):
         return (first - second).square().sum(dim=1).mean()
 """
 TABLE = """table,title,dataset,recipe,method,hyper_parameters,metric,protocol,value,note
-ours,On digits,digits,own.yaml,mine,,kNN,knn-20-0.1@embedding,71.5,their Table 2
+ours,On digits,digits,theirs.yaml,mine,,kNN,knn-20-0.1@embedding,71.5,their Table 2
 ours,,,,nce,"{""noise"": 32}",kNN,,62.25,
 ours,,,,npsoftmax,,kNN,,,
 """
@@ -40,7 +40,7 @@ def plugin(tmp_path, tiny_recipe) -> Path:
     (folder / "mine.py").write_text(PLUGIN)
     (folder / "mine.tables.csv").write_text(TABLE)
     content = yaml.safe_load(tiny_recipe.read_text()) | {"epochs": 1}
-    (folder / "own.yaml").write_text(yaml.safe_dump(content))
+    (folder / "theirs.yaml").write_text(yaml.safe_dump(content))
     return folder / "mine.py"
 
 
@@ -99,7 +99,7 @@ def test_another_recipe_than_the_tables_is_said(bench, plugin, tmp_path):
     bench("report")
     page = (tmp_path / "results" / "report" / "report.md").read_text()
     assert "Not the paper's recipe" in page
-    assert "name = tiny (paper: own)" in page
+    assert "name = tiny (paper: theirs)" in page
 
 
 def test_unknown_tables_and_two_tables_of_unlike_recipes(bench, plugin, tmp_path):

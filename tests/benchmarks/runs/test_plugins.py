@@ -11,6 +11,7 @@ from benchmarks.runs.code_changes import CODE, with_newest_code
 from benchmarks.runs.plan import choose, make_plan
 from benchmarks.runs.spec import RunSpec
 from benchmarks.training import checkpoint
+from helpers.old_records import RECORD_1
 from methods.base.code import Code, code_of, known
 from methods.testing.contract import RESERVED_METRICS, RESERVED_PREFIXES
 
@@ -94,15 +95,9 @@ def test_the_record_names_file_digest_and_revision(run_mine, tmp_path):
     )  # fmt: skip
 
 
-def test_records_without_code_are_still_read(run_mine, tmp_path):
-    write(tmp_path / "mine.py")
-    run_mine()
-    (folder,) = folders(tmp_path)
-    record = record_in(folder)
-    for name in ("revision", "file", "sha256", "package", "version"):
-        del record["method"][name]
-    (folder / store.RECORD).write_text(json.dumps(record))
-    read = store.read_record(folder)
+def test_records_without_code_are_still_read(tmp_path):
+    (tmp_path / store.RECORD).write_text(json.dumps(RECORD_1))
+    read = store.read_record(tmp_path)
     assert read is not None
     assert (read.method.revision, read.method.sha256) == (1, None)
 
@@ -276,8 +271,8 @@ def test_a_plugin_that_fails_to_import_stops_nothing_and_ends_with_status_1(
     "body",
     [
         "    def epochs(self, planned): raise StopIteration\n",
-        "    def figures(self): raise SystemExit(0)\n",
-        "    def figures(self): return {'knn': 99.9, 'epoch': 77}\n",
+        "    def metrics(self): raise SystemExit(0)\n",
+        "    def metrics(self): return {'knn': 99.9, 'epoch': 77}\n",
         "    paper = None\n",
     ],
 )
@@ -291,7 +286,7 @@ def test_a_broken_method_is_told_before_training_and_the_others_run(run_mine, tm
 
 LATE = """
     late = 0
-    def figures(self):
+    def metrics(self):
         Mine.late += 1
         if Mine.late > 1:  # not in the trial
             {}
@@ -318,7 +313,7 @@ def test_what_is_only_known_in_training_fails_that_run_alone(run_mine, tmp_path,
 def test_a_side_metric_that_is_not_finite_is_left_out_and_said(run_mine, tmp_path):
     write(tmp_path / "mine.py", more=LATE.format("return {'far': float('inf'), 'near': 1}"))
     said = run_mine()
-    assert "figures() gave NaN or infinity for far at epoch 1; left out" in said
+    assert "metrics() gave NaN or infinity for far at epoch 1; left out" in said
     (folder,) = folders(tmp_path)
     measured = record_in(folder)["final"]["measurements"]
     assert measured["near"]["value"] == 1.0

@@ -6,37 +6,11 @@ import pytest
 
 from benchmarks.runs.record import RunRecord
 from benchmarks.runs.upgrade import key, upgrade
-
-OLD = {
-    "schema_version": 1,
-    "key": "ab" * 32,
-    "method": {"name": "nce", "paper": "W."},
-    "dataset": {
-        "name": "digits", "digest": "d", "train_images": 10, "test_images": 5, "classes": 10,
-        "image_size": 8, "labelled": True,
-    },
-    "recipe": {"name": "tiny", "backbone": "resnet18"},
-    "seed": 0,
-    "protocols": {
-        "knn": "knn-200-0.1", "memory_knn": "knn-200-0.1-memory-bank",
-        "pooled_knn": "knn-200-0.1-pooled-features", "linear": "linear-svm-c1-embedding",
-        "pooled_nmi": "kmeans-10-restarts-on-test", "alignment": "two-views",
-    },
-    "final": {"epoch": 2, "knn": 50.0, "figures": {
-        "memory_knn": 40.0, "pooled_knn": 60.0, "linear": 55.0, "pooled_nmi": 30.0,
-        "alignment": 0.5, "loss": 2.0, "own": 3.0}},
-    "best": {"epoch": 1, "knn": 51.0},
-    "images_seen": 40,
-    "seconds": {"train": 1.0, "evaluate": 0.5},
-    "environment": {"python": "3.11", "platform": "Linux", "device": "cpu", "precision": "fp32",
-                    "threads": 1, "packages": {}},
-    "started": "2026-01-01T00:00:00+00:00",
-    "finished": "2026-01-01T00:00:01+00:00",
-}  # fmt: skip
+from helpers.old_records import RECORD_1
 
 
 def upgraded(**changes) -> RunRecord:
-    return RunRecord.model_validate(upgrade({**OLD, **changes}))
+    return RunRecord.model_validate(upgrade({**RECORD_1, **changes}))
 
 
 def test_values_get_their_representation_unit_and_protocol():
@@ -56,7 +30,7 @@ def test_values_get_their_representation_unit_and_protocol():
 
 
 def test_a_linear_probe_of_the_pooled_features_is_one_of_features():
-    protocols = {**OLD["protocols"], "linear": "linear-svm-cross-validated-pooled"}
+    protocols = {**RECORD_1["protocols"], "linear": "linear-svm-cross-validated-pooled"}
     record = upgraded(protocols=protocols)
     assert record.value("linear@embedding") is None
     assert record.protocols["linear@features"] == "linear-svm-cross-validated@features"
@@ -90,15 +64,16 @@ def test_unseen_classes_have_their_best_recall():
 def test_what_was_not_recorded_is_stated():
     record = upgraded()
     assert (record.method.revision, record.method.uses_labels, record.slices) == (1, False, ())
+    assert (record.method.file, record.method.sha256) == (None, None)
     assert (record.dataset.split, record.dataset.unseen) == ("train", False)
     record = upgraded(recipe={"name": "tiny", "backbone": "googlenet-torchvision"})
     assert any("another network" in note for note in record.notes)
 
 
 def test_the_content_given_is_left_as_it_is_and_this_schema_is_not_touched():
-    before = copy.deepcopy(OLD)
-    content = upgrade(OLD)
-    assert before == OLD
+    before = copy.deepcopy(RECORD_1)
+    content = upgrade(RECORD_1)
+    assert before == RECORD_1
     assert upgrade(content) == content
 
 

@@ -35,10 +35,10 @@ class Extra(Method):
 
 
 @pytest.fixture(autouse=True)
-def registered():
-    """Leave the imported modules as they were; returns the methods that are known."""
+def _modules_as_they_were():
+    """Leave the imported modules as they were."""
     before = set(sys.modules)
-    yield registry.METHODS._classes
+    yield
     for name in set(sys.modules) - before:
         if name.startswith("instbench_plugin_"):
             del sys.modules[name]
@@ -89,13 +89,13 @@ def test_subclassing_registers():
     assert methods.get("fresh") is Fresh
 
 
-def test_a_base_class_without_a_name_is_no_method(registered):
-    known = set(registered)
+def test_a_base_class_without_a_name_is_no_method():
+    known = set(methods.names(labelled=True))
 
     class Base(Method):
         pass
 
-    assert set(registered) == known
+    assert set(methods.names(labelled=True)) == known
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_a_malformed_name_is_refused(name):
         type("Wrong", (Method,), {"name": name})
 
 
-def test_two_classes_cannot_share_a_name(registered):
-    first = registered["invaspread"]
+def test_two_classes_cannot_share_a_name():
+    first = methods.get("invaspread")
     with pytest.raises(ValueError, match="two methods are named 'invaspread'") as raised:
         type("Other", (Method,), {"name": "invaspread", "__module__": __name__})
     assert "invaspread.py" in str(raised.value)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.common.errors import DataProblem
+from benchmarks.common.errors import DataProblem, few
 from benchmarks.data.basics import Report, silent
 from benchmarks.data.datasets.base import Dataset, ImageData, LoadOptions, Split, with_copies_noted
 from benchmarks.data.datasets.image_folder.labels import listed, read_rows
@@ -39,14 +39,13 @@ from benchmarks.data.datasets.image_folder.words import (
     unseen_note,
     unusable_note,
 )
-from benchmarks.data.sources.decoded import (
+from benchmarks.data.sources.image_files import (
     Decoded,
     content_digest,
     content_notes,
     decode_files,
     training_statistics,
 )
-from benchmarks.data.sources.photos import some
 from benchmarks.data.sources.survey import SourceFile
 
 SIDES = ((48, 32), (96, 64))
@@ -148,7 +147,7 @@ def layout_of(root: Path, tree: Tree) -> Layout:
     if not tree.images:
         raise no_images(place(root), tree, SUFFIXES)
     if len(tree.labels) > 1:
-        names = some(file.name for file in tree.labels)
+        names = few(file.name for file in tree.labels)
         raise DataProblem(f"{place(root)} has several files of labels: {names}. Keep one of them.")
     try:
         if tree.labels:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.common.errors import DataProblem
+from benchmarks.common.errors import DataProblem, few
 from benchmarks.data.datasets.image_folder.layout import (
     NOT_SCORED,
     OTHER_PART,
@@ -19,7 +19,6 @@ from benchmarks.data.datasets.image_folder.layout import (
 )
 from benchmarks.data.datasets.image_folder.names import role
 from benchmarks.data.datasets.image_folder.tree import LABELS, ImageFile, LeftOut, Tree, text
-from benchmarks.data.sources.photos import some
 
 FILE, LABEL, SPLIT = COLUMNS = ("file", "label", "split")
 NOT_LISTED = f"image not listed in {LABELS}"
@@ -58,7 +57,7 @@ def read_rows(path: Path) -> list[Row]:
     names = [name.strip().lower() for name in lines[0][1]]
     for name in (FILE, LABEL):
         if name not in names:
-            found = some(text(name) or "''" for name in lines[0][1])
+            found = few(text(name) or "''" for name in lines[0][1])
             raise DataProblem(f"{text(path)} has no column {name!r}: found {found}. {EXAMPLE}")
     repeated = [name for name in COLUMNS if names.count(name) > 1]
     if repeated:
@@ -188,13 +187,13 @@ def _matched(tree: Tree, rows: Iterable[Row], path: Path) -> tuple[dict[ImageFil
             named[image] = row
     if unknown:
         raise DataProblem(
-            f"{text(path)}: {len(unknown):,} files are not there: {some(unknown)}. Expected names "
-            f"relative to {text(path.parent)}, such as "
+            f"{text(path)}: {len(unknown):,} files are not there: {few(unknown)}. Expected "
+            f"names relative to {text(path.parent)}, such as "
             f"{tree.images[0].name if tree.images else 'images/1.png'}."
         )
     if twice:
         raise DataProblem(
-            f"{text(path)}: {len(twice):,} images are listed twice: {some(twice)}. Keep one line "
+            f"{text(path)}: {len(twice):,} images are listed twice: {few(twice)}. Keep one line "
             "of each."
         )
     return named, unusable

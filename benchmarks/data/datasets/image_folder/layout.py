@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from benchmarks.common.errors import DataProblem
+from benchmarks.common.errors import DataProblem, few
 from benchmarks.data.datasets.image_folder.names import HELD_OUT, TEST, TRAIN, dates_among, role
 from benchmarks.data.datasets.image_folder.tree import (
     LOWER_LABELS,
@@ -19,7 +19,6 @@ from benchmarks.data.datasets.image_folder.tree import (
     Tree,
     summary,
 )
-from benchmarks.data.sources.photos import some
 
 TEST_EVERY = 5
 """Of a class without a test set of its own, every fifth image is for testing."""
@@ -168,18 +167,18 @@ class _Parts(NamedTuple):
         blocked = [name for name in _unreadable(tree, top.prefix) if role(name)]
         if blocked:
             _refuse(
-                f"{some(blocked)}: this folder cannot be read.",
+                f"{few(blocked)}: this folder cannot be read.",
                 "Give yourself the right to read it, or move it away.",
             )
         if not (train or test or held_out):
             return None
         for names in (train, test):
             if len(names) > 1:
-                _refuse(f"{some(names)}: expected one such folder, found {len(names)}.")
+                _refuse(f"{few(names)}: expected one such folder, found {len(names)}.")
         if not train:
-            beside = f" beside {some(others)}" if others else ""
+            beside = f" beside {few(others)}" if others else ""
             _refuse(
-                f"{some(test + held_out)}: a folder of test images{beside}, but no folder train "
+                f"{few(test + held_out)}: a folder of test images{beside}, but no folder train "
                 "with images, so it is unclear what to train on. Rename what to train on to "
                 "train, or give another folder with --data DIR."
             )
@@ -190,7 +189,7 @@ class _Parts(NamedTuple):
         certain = apart and any(part.groups for part in (whole, *apart.values()))
         if others and not certain:
             _refuse(
-                f"{train[0]} may be the training images or a class: there are {some(others)} "
+                f"{train[0]} may be the training images or a class: there are {few(others)} "
                 "beside it."
             )
         outside = [*top.loose, *(image for name in others for image in top.groups[name])]
@@ -277,7 +276,7 @@ def _scored(parts: _Parts, classes: Collection[str]) -> str | None:
     if not named:
         return None
     if role(named[0]) != "test" and len(named) > 1:
-        _refuse(f"{some(named)}: any of them may be the test set.", "Rename one of them to test.")
+        _refuse(f"{few(named)}: any of them may be the test set.", "Rename one of them to test.")
     _check_classes(parts.held_out[named[0]])
     return named[0]
 
@@ -359,11 +358,11 @@ def _check_classes(level: _Level) -> None:
     """Refuse class folders that are the parts of a data set, or dates."""
     names = list(level.groups)
     if inner := [name for name in names if role(name) not in (None, TRAIN[0])]:
-        _refuse(f"{some(inner)} in {level.prefix}: test images, or a class of this name?")
+        _refuse(f"{few(inner)} in {level.prefix}: test images, or a class of this name?")
     above = level.prefix[:-1].rpartition("/")[2]
     if dates := dates_among(names, above):
         _refuse(
-            f"{some(dates)}: folders that are named by dates may be classes or only when images "
+            f"{few(dates)}: folders that are named by dates may be classes or only when images "
             "were made.",
             "If the images have no labels, move them into one folder; if the dates are classes, "
             "write them into a file labels.csv with the columns file,label[,split].",
@@ -396,7 +395,7 @@ def _refuse_mostly_loose(level: _Level) -> None:
     inside = sum(map(len, level.groups.values()))
     if len(level.loose) > inside:
         _refuse(
-            f"{len(level.loose):,} images lie outside the folders {some(level.groups)} and "
+            f"{len(level.loose):,} images lie outside the folders {few(level.groups)} and "
             f"{inside:,} inside: classes, or a pool without labels?"
         )
 

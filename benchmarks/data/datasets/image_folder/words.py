@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common.errors import few
 from benchmarks.data.datasets.image_folder.layout import Entry
 from benchmarks.data.datasets.image_folder.tree import LeftOut, place, summary
-from benchmarks.data.sources.photos import some
 
 
 def all_labelled(entries: Sequence[Entry]) -> bool:
@@ -20,7 +20,7 @@ def unusable_note(failed: Sequence[LeftOut], used: int) -> tuple[str, ...]:
     """Say which image files cannot be used and why, naming the first few."""
     if not failed:
         return ()
-    words = some(f"{name} ({reason})" for name, reason in sorted(failed))
+    words = few(f"{name} ({reason})" for name, reason in sorted(failed))
     return (f"{len(failed)} of {len(failed) + used} files left out: {words}",)
 
 
@@ -30,7 +30,7 @@ def images_line(
     """Say how many images are used for what."""
     train, bank, test = map(len, parts)
     voting = f", {bank:,} labelled ones that vote" if bank else ""
-    named = f" ({some(classes)})" if classes else ""
+    named = f" ({few(classes)})" if classes else ""
     return (
         f"{place(root)}: {train:,} training and {test:,} test images{voting}, {len(classes):,} "
         f"classes{named}: {how}"
@@ -58,7 +58,7 @@ def all_unseen(bank: Sequence[Entry], test: Sequence[Entry]) -> bool:
 def unseen_note(bank: Sequence[Entry], test: Sequence[Entry]) -> tuple[str, ...]:
     """Warn of test classes that no training image can vote for."""
     unseen = {str(entry.label) for entry in test} - {str(entry.label) for entry in bank}
-    return (f"test classes without a training image: {some(sorted(unseen))}",) if unseen else ()
+    return (f"test classes without a training image: {few(sorted(unseen))}",) if unseen else ()
 
 
 def small_folder(bank: Sequence[Entry], test: Sequence[Entry], unseen: bool) -> list[str]:
@@ -90,7 +90,7 @@ def small_folder(bank: Sequence[Entry], test: Sequence[Entry], unseen: bool) -> 
     alone = sorted(str(label) for label, count in times.items() if count == 1)
     if alone:
         words.append(
-            f"{len(alone):,} class{'es' * (len(alone) > 1)} with a single image ({some(alone)}): "
+            f"{len(alone):,} class{'es' * (len(alone) > 1)} with a single image ({few(alone)}): "
             "it is trained on and never tested, or the other way round. Add images"
         )
     return words

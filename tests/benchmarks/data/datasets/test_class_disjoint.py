@@ -10,7 +10,7 @@ from benchmarks.common.errors import DataProblem, UsageProblem
 from benchmarks.data.datasets import class_disjoint
 from benchmarks.data.datasets.class_disjoint import Extent, read_table
 from benchmarks.data.datasets.cub200 import CUB200, Cub200
-from benchmarks.data.sources import cache, decoded
+from benchmarks.data.sources import image_files
 from benchmarks.data.sources.download import md5_of
 
 # Of four classes, two to train on; class 3 is listed before class 2 is done.
@@ -105,12 +105,12 @@ def test_a_folder_without_room_for_the_cache_costs_time_alone(folder, monkeypatc
     class Full:
         free = 10
 
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: Full)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Full)
     data = Cub200().load(folder, 16)
     np.testing.assert_array_equal(data.train.images, expected.train.images)
     assert data.digest == expected.digest
     assert "decoded into memory, anew by every command. Make room in" in capsys.readouterr().err
-    monkeypatch.setattr(decoded, "fits_in_memory", lambda size: False)
+    monkeypatch.setattr(image_files, "fits_in_memory", lambda size: False)
     with pytest.raises(DataProblem, match="more than half of the free memory"):
         Cub200().load(folder, 16)
 

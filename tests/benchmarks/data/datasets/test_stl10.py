@@ -8,6 +8,7 @@ import pytest
 from torchvision.datasets import STL10 as Torchvision
 
 from benchmarks.common.errors import DataProblem, UsageProblem
+from benchmarks.common.memory import FREE_MEMORY_SHARE
 from benchmarks.data.datasets import stl10 as module
 from benchmarks.data.datasets.cifar import CIFAR10
 from benchmarks.data.datasets.stl10 import (
@@ -19,7 +20,6 @@ from benchmarks.data.datasets.stl10 import (
     Stl10,
     memory_budget,
 )
-from benchmarks.data.sources.cache import FREE_MEMORY_SHARE
 
 CLASSES = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
 COUNTS = {"train": 12, "test": 11, "unlabeled": 15}
@@ -120,7 +120,7 @@ def test_pixels_and_labels_are_torchvisions(tiny, source, monkeypatch):
 
 
 def test_all_images_without_labels(tiny, source, cached, monkeypatch):
-    monkeypatch.setattr("benchmarks.data.sources.cache.BLOCK_BYTES", 5 * IMAGE_BYTES)
+    monkeypatch.setattr("benchmarks.data.sources.decode_cache.BLOCK_BYTES", 5 * IMAGE_BYTES)
     folder = source / STL10.folder
     data = tiny.load(source, 96, "train+unlabeled")
     parts = [by_hand(folder, name) for name in ("train_X.bin", "unlabeled_X.bin")]
@@ -183,7 +183,7 @@ def test_the_memory_budget_of_the_real_sizes():
 
 def test_loading_keeps_to_the_memory_budget(tiny, source, cached, monkeypatch):
     block = 2 * IMAGE_BYTES
-    monkeypatch.setattr("benchmarks.data.sources.cache.BLOCK_BYTES", block)
+    monkeypatch.setattr("benchmarks.data.sources.decode_cache.BLOCK_BYTES", block)
     tracemalloc.start()
     data = tiny.load(source, split="train+unlabeled")
     kept, peak = tracemalloc.get_traced_memory()
@@ -197,7 +197,7 @@ def test_the_free_memory_decides_where_the_images_are_and_nothing_else(tiny, sou
     """27 training and 11 test images fit from twice 38 images of free memory on."""
     mapped, digests = [], set()
     for free in (75 * IMAGE_BYTES, 76 * IMAGE_BYTES):
-        monkeypatch.setattr("benchmarks.data.sources.cache.free_memory", lambda free=free: free)
+        monkeypatch.setattr("benchmarks.common.memory.free_memory", lambda free=free: free)
         data = tiny.load(source, split="train+unlabeled")
         mapped.append(isinstance(data.train.images, np.memmap))
         digests.add(data.digest)

@@ -62,7 +62,7 @@ def assert_part(images, labels, *names) -> None:
 @pytest.mark.parametrize("free", [None, 1 << 40], ids=["mapped", "in memory"])
 @pytest.mark.parametrize("split", ["train", "train+extra"])
 def test_the_files_are_read(source, monkeypatch, split, free):
-    monkeypatch.setattr("benchmarks.data.sources.cache.free_memory", lambda: free)
+    monkeypatch.setattr("benchmarks.common.memory.free_memory", lambda: free)
     for _ in range(2):  # the second time perhaps from the cache
         data = Svhn().load(source, split=split)
         names = (TRAIN,) if split == "train" else (TRAIN, EXTRA)

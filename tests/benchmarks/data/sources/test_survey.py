@@ -149,3 +149,10 @@ def test_a_file_that_cannot_be_read_now_may_be_later(files, record, monkeypatch)
         patch.setattr(module.Path, "read_bytes", denied)
         assert survey(files, record, ignore)[3].flaw == "no permission"
     assert survey(files, record, ignore)[3].flaw is None
+
+
+def test_a_machine_without_affinity_uses_its_cores(monkeypatch):
+    assert module.cores() >= 1
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 7)
+    assert module.cores() == 7

@@ -1,8 +1,8 @@
 import pytest
 
-from benchmarks.common.device import slice_of
 from benchmarks.report.data.compare import planned
 from benchmarks.report.text import provenance
+from benchmarks.runs.provenance import slice_of
 
 
 def test_the_facts_of_the_records_are_all_there(results):

@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.sources import cache as module
-from benchmarks.data.sources.cache import fits_in_memory, free_memory, open_images, open_usable
+from benchmarks.data.sources import decode_cache as module
+from benchmarks.data.sources.decode_cache import (
+    open_images,
+    open_usable,
+)
 
 SHAPE = (7, 4, 5, 3)
 IMAGE = 4 * 5 * 3
@@ -260,7 +263,7 @@ def test_a_disk_that_fills_up_is_named_and_costs_no_finished_block(path):
 
 def test_too_small_a_disk_is_noticed_before_the_first_block(tmp_path, monkeypatch):
     path, shape = tmp_path / "images.npy", (1000, 40, 50, 3)  # 6 MB
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=5_900_000))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=5_900_000))
     decoder = Decoder()
     with pytest.raises(DataProblem) as problem:
         open_images(path, shape, SOURCE, decoder)
@@ -272,7 +275,7 @@ def test_too_small_a_disk_is_noticed_before_the_first_block(tmp_path, monkeypatc
 
 def test_what_is_on_the_disk_already_needs_no_room(path, monkeypatch):
     interrupted(path)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * IMAGE))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3 * IMAGE))
     assert_content(open_images(path, SHAPE, SOURCE, Decoder()))
 
 
@@ -296,7 +299,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from benchmarks.data.datasets import cache
+from benchmarks.data.sources import decode_cache as cache
 cache.BLOCK_BYTES = 2 * 4 * 5 * 3
 folder, stop_at = Path(sys.argv[1]), int(sys.argv[2])
 def note(line):
@@ -363,49 +366,6 @@ def test_the_other_process_takes_over_when_the_builder_is_killed(tmp_path):
     assert heir.communicate(timeout=60)[0] == "[1, 2, 3, 4, 5, 6, 7]\n"
     blocks = [line for line in (tmp_path / "log").read_text().splitlines() if "block" in line]
     assert blocks == ["block 0", "block 2", "block 4", "block 4", "block 6"]
-
-
-def write_system(folder: Path, **content: str) -> Path:
-    places = {
-        "meminfo": "proc/meminfo",
-        "limit": "sys/fs/cgroup/memory.max",
-        "use": "sys/fs/cgroup/memory.current",
-        "limit_v1": "sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "use_v1": "sys/fs/cgroup/memory/memory.usage_in_bytes",
-    }
-    for name, text in content.items():
-        place = folder / places[name]
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text + "\n")
-    return folder
-
-
-MEMINFO = "MemTotal: 8000 kB\nMemFree: 1000 kB\nMemAvailable: 4000 kB\nBuffers: 10 kB"
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ({}, None),
-        ({"meminfo": "MemTotal: 8000 kB"}, None),
-        ({"meminfo": MEMINFO}, 4000 << 10),
-        ({"meminfo": MEMINFO, "limit": "max", "use": "5"}, 4000 << 10),
-        ({"meminfo": MEMINFO, "limit": "3000", "use": "1000"}, 2000),
-        ({"meminfo": MEMINFO, "limit": "3000", "use": "3001"}, 0),
-        ({"meminfo": MEMINFO, "limit_v1": "9000", "use_v1": "2000"}, 7000),
-        ({"meminfo": MEMINFO, "limit_v1": str(1 << 62), "use_v1": "2000"}, 4000 << 10),
-    ],
-)
-def test_free_memory_is_the_least_that_any_limit_leaves(tmp_path, content, expected):
-    assert free_memory(write_system(tmp_path, **content)) == expected
-
-
-@pytest.mark.parametrize(
-    ("free", "size", "fits"), [(100, 50, True), (100, 51, False), (None, 1, False)]
-)
-def test_half_of_the_free_memory_may_be_taken(monkeypatch, free, size, fits):
-    monkeypatch.setattr(module, "free_memory", lambda: free)
-    assert fits_in_memory(size) is fits
 
 
 class Picky(Decoder):

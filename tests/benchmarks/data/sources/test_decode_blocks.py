@@ -1,13 +1,9 @@
-import warnings
-
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from benchmarks.common.errors import DataProblem
-from benchmarks.data.sources import photos
-from benchmarks.data.sources.photos import decoder, shown, some
+from benchmarks.data.sources.decode_blocks import decoder
 
 SIDE = 16
 
@@ -78,59 +74,3 @@ def test_damaged_images_are_named_with_the_reason(tmp_path, photos):
     assert "3.jpg (truncated)" in str(caught.value)
     assert "10.jpg (cannot be read)" in str(caught.value)
     assert "and 2 more" in str(caught.value)
-
-
-def test_a_machine_without_affinity_uses_its_cores(monkeypatch):
-    assert photos._cores() >= 1
-    monkeypatch.delattr("os.sched_getaffinity", raising=False)
-    monkeypatch.setattr("os.cpu_count", lambda: 7)
-    assert photos._cores() == 7
-
-
-@pytest.mark.parametrize(
-    ("words", "text"), [("", ""), ("ab", "a, b"), ("abcdefg", "a, b, c, d, e and 2 more")]
-)
-def test_some(words, text):
-    assert some(words) == text
-
-
-def test_without_a_terminal_every_tenth_is_a_line_on_standard_error(capsys):
-    with shown("birds") as (report, progress):
-        report("waiting")
-        for done in range(1, 41):
-            progress(done, 40)
-    out, err = capsys.readouterr()
-    lines = err.splitlines()
-    assert out == ""
-    assert lines[:2] == ["waiting", "birds: 4 of 40"]
-    assert lines[-1] == "birds: 40 of 40"
-    assert len(lines) == 11
-
-
-@pytest.mark.parametrize("terminal", [False, True])
-def test_short_work_shows_no_progress(monkeypatch, capsys, terminal):
-    console = Console(force_terminal=terminal, stderr=True)
-    monkeypatch.setattr(photos, "Console", lambda **_: console)
-    with shown("birds", after=60) as (_, progress):
-        progress(20, 40)
-        progress(40, 40)
-    assert "birds" not in capsys.readouterr().err
-
-
-def test_brackets_in_a_folder_s_name_are_no_markup(monkeypatch, capsys):
-    monkeypatch.setattr(photos, "Console", lambda **_: Console(force_terminal=True, stderr=True))
-    with shown("a[/red] [bold]b") as (_, progress):
-        progress(3, 40)
-        progress(40, 40)
-    assert "[/red]" in capsys.readouterr().err
-
-
-def test_on_a_terminal_there_is_a_bar(monkeypatch, capsys):
-    monkeypatch.setattr(photos, "Console", lambda **_: Console(force_terminal=True, stderr=True))
-    with warnings.catch_warnings(), shown("birds") as (report, progress):
-        progress(3, 40)
-        progress(40, 40)
-        report("waiting")
-    err = capsys.readouterr().err
-    assert "waiting" in err
-    assert "40/40" in err

@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.errors import DataProblem
+from benchmarks.common.errors import DataProblem, DiskProblem, few
+from benchmarks.common.files import write_whole
+from benchmarks.common.memory import fits_in_memory
+from benchmarks.common.progress_bar import Progress, progress_bar
 from benchmarks.data.basics import SMALLEST_SIDE, Report, channel_statistics, default_root
-from benchmarks.data.sources.cache import (
+from benchmarks.data.sources.decode import DECODER, Levels, Seen, centre_square, levels_of
+from benchmarks.data.sources.decode_blocks import flaw_finder
+from benchmarks.data.sources.decode_cache import (
     BLOCK_BYTES,
     CHECKED_ALWAYS,
     Fill,
-    Progress,
     Usable,
-    fits_in_memory,
     open_usable,
 )
-from benchmarks.data.sources.decode import DECODER, Levels, Seen, centre_square, levels_of
-from benchmarks.data.sources.download import DiskProblem
-from benchmarks.data.sources.photos import flaw_finder, shown, some
 from benchmarks.data.sources.survey import SourceFile, survey
 
 FIT = "short side bilinear with antialiasing, then the central square"
@@ -77,7 +77,7 @@ def decode_files(root: Path, files: Sequence[SourceFile], side: int) -> Decoded:
         DataProblem: the images are too many for the memory, and there is no disk for a cache.
     """
     place = cache_folder(root)
-    with shown(f"{root}: images looked through", QUIET_SECONDS) as (_, progress):
+    with progress_bar(f"{root}: images looked through", QUIET_SECONDS) as (_, progress):
         seen = survey(files, place / "files.json" if place else None, progress)
     flaws = [facts.flaw or _too_small(facts) for facts in seen]
     rows = [row for row, flaw in enumerate(flaws) if not flaw]
@@ -130,9 +130,7 @@ def training_statistics(
             return (float(a), float(b), float(c)), (float(d), float(e), float(f))
     mean, std = channel_statistics(images)
     with suppress(OSError):  # costs the time of the next call only
-        fresh = path.with_name(f"{path.name}.part")
-        fresh.write_text(json.dumps({"source": known, "mean": mean, "std": std}), encoding="utf-8")
-        fresh.replace(path)
+        write_whole(path, json.dumps({"source": known, "mean": mean, "std": std}).encode())
     return mean, std
 
 
@@ -169,7 +167,7 @@ def open_or_decode(
 
     Args:
         path: the cache; None where there is no place for one.
-        shape: see `cache.open_usable`, likewise `source`, `fill` and `progress`.
+        shape: see `decode_cache.open_usable`, likewise `source`, `fill` and `progress`.
         source: what identifies the images.
         fill: decodes a block.
         report: receives a line if there is no cache.
@@ -218,7 +216,10 @@ def _open(
     paths = [file.path for file in files]
     path = place / f"images-{side}.npy" if place else None
     source = {"image_size": side, **source_of(seen, levels, FIT)}
-    with shown(f"images decoded into {path or 'memory'}", QUIET_SECONDS) as (report, progress):
+    with progress_bar(f"images decoded into {path or 'memory'}", QUIET_SECONDS) as (
+        report,
+        progress,
+    ):
         fill = flaw_finder(paths, progress, levels, digests, centre_square)
         shape = len(files), side, side, 3
         remedy = "Set BENCH_DATA to a folder with room for it"
@@ -249,10 +250,10 @@ def content_notes(
     pairs = list(zip(files, seen, strict=True))
     if frames := [file.name for file, facts in pairs if facts.frames > 1]:
         notes.append(f"{len(frames):,} files have several frames, of which only the first is used: "
-                     f"{some(frames)}")  # fmt: skip
+                     f"{few(frames)}")  # fmt: skip
     if clear := [file.name for file, facts in pairs if facts.transparent]:
         notes.append(f"{len(clear):,} images can have transparent pixels, shown on white: "
-                     f"{some(clear)}")  # fmt: skip
+                     f"{few(clear)}")  # fmt: skip
     for kind, (black, white) in sorted(levels.items()):
         deep = [facts for facts in seen if facts.kind == kind]
         if not deep:

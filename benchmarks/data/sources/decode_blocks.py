@@ -1,21 +1,15 @@
-"""Photographs of all sizes and modes, decoded in parallel into squares of one size."""
+"""Many image files decoded in parallel, each into a square of one size; see `decode`."""
 
 import hashlib
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichBars
 
-from benchmarks.common.errors import DataProblem
-from benchmarks.data.basics import Report
-from benchmarks.data.sources.cache import Fill, Progress
+from benchmarks.common.errors import DataProblem, few
+from benchmarks.common.progress_bar import Progress
 from benchmarks.data.sources.decode import (
     DECLARED,
     TOO_LARGE_FOR_MEMORY,
@@ -26,11 +20,11 @@ from benchmarks.data.sources.decode import (
     reason,
     stretched,
 )
-from benchmarks.data.sources.survey import cores as _cores
+from benchmarks.data.sources.decode_cache import Fill
+from benchmarks.data.sources.survey import cores
 
 RESIZE = "bilinear with antialiasing, aspect ratio ignored"
 """What `decoder` does by default, for the record of a cache."""
-NAMED_AT_MOST = 5
 TOGETHER = 16
 """Images that a thread decodes at a time."""
 
@@ -65,10 +59,10 @@ def decoder(
 
 
 def damaged_images(damaged: Sequence[str], start: int, count: int) -> DataProblem:
-    """Build the error that names damaged ones of `count` images from number `start` on."""
+    """Build the error that names damaged ones of `count` images from index `start` on."""
     return DataProblem(
         f"{len(damaged):,} of images {start + 1:,} to {start + count:,} are damaged: "
-        f"{some(damaged)}. Bring them again."
+        f"{few(damaged)}. Bring them again."
     )
 
 
@@ -96,7 +90,7 @@ def flaw_finder(
         found: dict[int, str] = {}
         firsts = range(0, len(files), TOGETHER)
         # Threads, because Pillow decodes and resizes without the interpreter's lock.
-        with ThreadPoolExecutor(_cores()) as pool, quiet():
+        with ThreadPoolExecutor(cores()) as pool, quiet():
             for first, flaws in zip(firsts, pool.map(decode_some, firsts), strict=True):
                 found.update(flaws)
                 progress(start + min(first + TOGETHER, len(files)), len(paths))
@@ -127,47 +121,3 @@ def _read(
     if flaw == TOO_LARGE_FOR_MEMORY and digest is not None:
         raise DataProblem(f"{path}: {flaw}. Free some, or take the file out of the data set.")
     return flaw
-
-
-def some(words: Iterable[str]) -> str:
-    """Return the first few words, and how many more there are."""
-    named = list(words)
-    more = len(named) - NAMED_AT_MOST
-    return ", ".join(named[:NAMED_AT_MOST]) + (f" and {more:,} more" if more > 0 else "")
-
-
-@contextmanager
-def shown(text: str, after: float = 0.0) -> Iterator[tuple[Report, Progress]]:
-    """Yield what shows lines and progress on standard error: a bar, or a line every tenth.
-
-    Nothing is shown before the first step of progress.
-
-    Args:
-        text: what is being done.
-        after: seconds that pass before progress is shown, so that short work shows none.
-    """
-    console = Console(stderr=True)
-    tenth = 0
-    begin = time.monotonic() + after
-
-    def line(done: int, total: int) -> None:
-        nonlocal tenth
-        if time.monotonic() >= begin and done * 10 // total > tenth:
-            tenth = done * 10 // total
-            report(f"{text}: {done:,} of {total:,}")
-
-    def report(words: str) -> None:
-        console.print(words, highlight=False, markup=False, soft_wrap=True)
-
-    if not console.is_terminal:
-        yield report, line
-        return
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()
-    with RichBars(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
-        bar = bars.add_task(text, total=None, visible=False)
-
-        def move(done: int, total: int) -> None:
-            if time.monotonic() >= begin:
-                bars.update(bar, completed=done, total=total, visible=True)
-
-        yield report, move

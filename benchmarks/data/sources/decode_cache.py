@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,9 +18,11 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.errors import DataProblem
+from benchmarks.common.errors import DataProblem, DiskProblem
+from benchmarks.common.files import require_space, sync_folder, write_whole
+from benchmarks.common.progress_bar import Progress
 from benchmarks.data.basics import Report, silent
-from benchmarks.data.sources.download import DiskProblem, exclusive
+from benchmarks.data.sources.download import exclusive
 from benchmarks.data.sources.survey import is_settled, stamp
 
 FORMAT = 2
@@ -31,16 +32,12 @@ BLOCK_BYTES = 1 << 26
 CHECKED_ALWAYS = 1 << 26
 """Bytes of a cache up to which its digests are checked each time; of a larger one, when its stamp
 (size, times, inode) is not that of the last check."""
-FREE_MEMORY_SHARE = 0.5
-"""Images are kept in memory if they take at most this share of what is free."""
 
 Fill = Callable[[NDArray[np.uint8], int], Mapping[int, str] | None]
 """fill(block, start) writes image start + i of the source into block[i] of a (b, h, w, 3) array.
 
 It may return, by i, why images are left out; their rows are then not in the cache.
 """
-Progress = Callable[[int, int], None]
-"""Receives how many images are done, and how many there are."""
 
 
 def _unwatched(done: int, total: int) -> None:
@@ -193,7 +190,8 @@ class _Cache:
         blocks, left_out = self._resumable()
         for stale in (self.path, *(() if blocks else (self.record, self.part))):
             stale.unlink(missing_ok=True)
-        self._require_space(sum(images for _, images, _ in blocks))
+        written = self.part.stat().st_size if blocks else 0
+        require_space(self.path.parent, self.size(self.shape[0]) - written, self.path.name)
         try:
             self._write(blocks, left_out, fill, progress)
         except DataProblem:
@@ -202,7 +200,7 @@ class _Cache:
             raise
         # The record is complete by now: a kill between the two is made good by the next call.
         self.part.replace(self.path)
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     def _write(
         self, blocks: list[Any], left_out: list[Any], fill: Fill, progress: Progress
@@ -247,13 +245,7 @@ class _Cache:
 
     def _note(self, facts: Mapping[str, Any]) -> None:
         """Record, at once and for good, what is safe."""
-        fresh = self.record.with_name(self.record.name + ".part")
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(facts, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.record)
-        _sync_folder(self.record.parent)
+        write_whole(self.record, json.dumps(facts).encode())
 
     def _resumable(self) -> tuple[list[Any], list[Any]]:
         """Return the blocks of an unfinished build that are as recorded, and what they left out."""
@@ -272,15 +264,6 @@ class _Cache:
 
     def _kept(self, found: Mapping[str, Any]) -> int:
         return self.shape[0] - len(found["left_out"])
-
-    def _require_space(self, kept: int) -> None:
-        needed = self.size(self.shape[0]) - (self.part.stat().st_size if kept else 0)
-        free = shutil.disk_usage(self.path.parent).free
-        if needed > free:
-            raise DiskProblem(
-                f"{self.path.parent} needs {needed / 1e6:,.1f} MB for {self.path.name}, found "
-                f"{free / 1e6:,.1f} MB free. Make room or give another folder with --data DIR."
-            )
 
 
 def _is_sound(found: Mapping[str, Any]) -> bool:
@@ -302,51 +285,3 @@ def _short(value: Any) -> str:
     """Return a value for a message, cut where it is long."""
     text = str(value)
     return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder safe on the disk."""
-    if os.name == "nt":  # which has no such call
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def fits_in_memory(size: int) -> bool:
-    """Return whether `size` bytes of images are better kept in memory than mapped from a cache.
-
-    They are if they take at most half of the free memory, since a run copies them once, into the
-    order of its network. Where the free memory cannot be told, they are not.
-    """
-    free = free_memory()
-    return free is not None and size <= FREE_MEMORY_SHARE * free
-
-
-def free_memory(system: Path = Path("/")) -> int | None:
-    """Return how many bytes this process may still take, or None where Linux does not say.
-
-    It is the machine's available memory, or what a container's limit leaves of it. A container's
-    use includes the system's copies of files that it has read, so the answer errs on the low side.
-
-    Args:
-        system: the folder of proc/ and sys/.
-    """
-    groups = system / "sys/fs/cgroup"
-    try:
-        lines = (system / "proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) << 10 for line in lines if "MemAvailable:" in line)
-    except (OSError, StopIteration):
-        return None
-    for pair in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            most, taken = (int((groups / name).read_text()) for name in pair)
-        except (OSError, ValueError):  # no such limit, or the word "max"
-            continue
-        free = min(free, max(0, most - taken))
-    return free

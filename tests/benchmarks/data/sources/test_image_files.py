@@ -8,8 +8,8 @@ from PIL import Image
 
 from benchmarks.common.errors import DataProblem
 from benchmarks.data.basics import channel_statistics
-from benchmarks.data.sources import cache, decoded, photos, survey
-from benchmarks.data.sources.decoded import (
+from benchmarks.data.sources import decode_blocks, decode_cache, image_files, survey
+from benchmarks.data.sources.image_files import (
     cache_folder,
     content_digest,
     content_notes,
@@ -42,9 +42,9 @@ def root(tmp_path) -> Path:
 def decodes(monkeypatch):
     """The files that were decoded."""
     seen = []
-    original = photos.decode
+    original = decode_blocks.decode
     monkeypatch.setattr(
-        photos, "decode", lambda content, *rest: seen.append(1) or original(content, *rest)
+        decode_blocks, "decode", lambda content, *rest: seen.append(1) or original(content, *rest)
     )
     return seen
 
@@ -69,7 +69,7 @@ def test_images_are_decoded_once(root, decodes, capsys):
 
 
 def test_progress_is_shown_on_standard_error(root, monkeypatch, capsys):
-    monkeypatch.setattr(decoded, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(image_files, "QUIET_SECONDS", 0.0)
     load(root)
     out, err = capsys.readouterr()
     assert out == ""
@@ -108,7 +108,7 @@ def test_another_content_is_decoded_anew(root, change):
 
 @pytest.mark.parametrize("checked_always", [0, 1 << 26])
 def test_a_damaged_cache_is_never_used(root, monkeypatch, checked_always, decodes):
-    monkeypatch.setattr(cache, "CHECKED_ALWAYS", checked_always)
+    monkeypatch.setattr(decode_cache, "CHECKED_ALWAYS", checked_always)
     first = load(root)
     load(root)
     path = cache_folder(root) / f"images-{SIDE}.npy"
@@ -159,9 +159,9 @@ def test_nothing_usable_is_an_empty_array(root):
 
 
 def test_images_that_do_not_fit_in_memory_are_mapped(root, monkeypatch):
-    monkeypatch.setattr(decoded, "fits_in_memory", lambda size: False)
+    monkeypatch.setattr(image_files, "fits_in_memory", lambda size: False)
     assert isinstance(load(root).images, np.memmap)
-    monkeypatch.setattr(decoded, "fits_in_memory", lambda size: True)
+    monkeypatch.setattr(image_files, "fits_in_memory", lambda size: True)
     assert not isinstance(load(root).images, np.memmap)
 
 
@@ -174,7 +174,7 @@ def fill_disk(monkeypatch, tmp_path, root) -> None:
     class Full:
         free = 10
 
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: Full)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Full)
 
 
 def put_into_the_folder(monkeypatch, tmp_path, root) -> None:
@@ -185,7 +185,7 @@ def lose_home(monkeypatch, tmp_path, root) -> None:
     def no_home():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(decoded, "default_root", no_home)
+    monkeypatch.setattr(image_files, "default_root", no_home)
 
 
 @pytest.mark.parametrize("fault", [spoil_disk, fill_disk, put_into_the_folder, lose_home])
@@ -210,7 +210,7 @@ def test_without_a_cache_images_are_decoded_into_memory_with_one_line(
 
 def test_neither_memory_nor_disk_is_one_line(root, tmp_path, monkeypatch):
     spoil_disk(monkeypatch, tmp_path, root)
-    monkeypatch.setattr(decoded, "fits_in_memory", lambda size: False)
+    monkeypatch.setattr(image_files, "fits_in_memory", lambda size: False)
     with pytest.raises(DataProblem, match=r"9 images of 16 x 16 pixels .*cannot be kept.*BENCH_D"):
         load(root)
 
@@ -222,7 +222,7 @@ def test_a_file_that_changes_between_two_looks_is_not_kept(root, monkeypatch):
         return seen
 
     with monkeypatch.context() as patch:
-        patch.setattr(decoded, "survey", changed)
+        patch.setattr(image_files, "survey", changed)
         with pytest.raises(DataProblem, match=r"4\.png changed while it was read"):
             load(root)
     result = load(root)
@@ -240,11 +240,11 @@ def test_the_folder_may_move_without_another_digest(root, tmp_path):
 
 
 def test_statistics_of_a_large_cache_are_computed_once(root, monkeypatch):
-    monkeypatch.setattr(decoded, "CHECKED_ALWAYS", 0)
+    monkeypatch.setattr(image_files, "CHECKED_ALWAYS", 0)
     data = load(root)
     expected = channel_statistics(data.images[:5])
     assert training_statistics(root, data, range(5), data.images[:5]) == expected
-    monkeypatch.setattr(decoded, "channel_statistics", None)
+    monkeypatch.setattr(image_files, "channel_statistics", None)
     assert training_statistics(root, data, range(5), data.images[:5]) == expected
     with pytest.raises(TypeError):
         training_statistics(root, data, range(6), data.images[:6])
