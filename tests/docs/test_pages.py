@@ -5,6 +5,7 @@ import re
 import pytest
 
 import methods
+from benchmarks.runs import table_file
 from helpers.pages import ROOT, code_rows, definitions, links, text
 from methods.check import check_method
 
@@ -42,6 +43,18 @@ def test_the_method_shown_in_contributing_passes_check_method():
     exec("\n".join(lines), names)
     assert "mine" in methods.names()
     check_method(names["Mine"])
+
+
+def test_the_table_shown_in_contributing_can_be_read(tmp_path):
+    page = text(ROOT / "CONTRIBUTING.md")
+    block = re.search(r"```\n(table,.+?)```", page, re.S)[1]
+    (table,) = table_file.read(tmp_path / "mine.tables.csv", block.encode())
+    values = [table.published_value(row) for row in table.rows]
+    assert values == [84.1, 83.0, None]
+    assert tuple(block.splitlines()[0].split(",")) == table_file.COLUMNS
+    part = page.split("## Add a table")[1].split("\n## ")[0]
+    explained = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.+?) \|", part, re.M)))
+    assert set(explained) == set(table_file.COLUMNS)
 
 
 @pytest.mark.parametrize("hook", sorted(set(re.findall(
