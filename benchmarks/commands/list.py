@@ -5,13 +5,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-<<<<<<< HEAD
-from benchmarks.common.errors import MethodProblem, one_line
-=======
 from benchmarks import backbones as all_backbones
-from benchmarks.common.errors import MethodProblem
-from benchmarks.common.files import one_line
->>>>>>> w4-docs
+from benchmarks.common.errors import MethodProblem, one_line
 from benchmarks.data import datasets as all_datasets
 from benchmarks.runs import paper_tables as all_tables
 from benchmarks.runs import store
