@@ -149,11 +149,11 @@ class MOM(Method):
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Return (3 instances,) images: anchor, positive, negative, in random order of anchors."""
-        partners = self.partners.to(generator.device).long()  # (n, 2) positive and negative
+        others = self.partners.to(generator.device).long()  # (n, 2) positive and negative
         anchors = torch.randperm(
             self.instances, generator=generator, device=generator.device
         ).unsqueeze(1)  # (n, 1)
-        triplets = torch.cat([anchors, partners[anchors.squeeze(1)]], 1)  # (n, 3)
+        triplets = torch.cat([anchors, others[anchors.squeeze(1)]], 1)  # (n, 3)
         return triplets.flatten()  # flat, so that batches are cut as they have always been
 
     def loss(self, batch: Batch) -> Tensor:
@@ -181,21 +181,21 @@ class MOM(Method):
         }
 
 
-def starts_of_triplets(index: Tensor, partners: Tensor) -> Tensor:
+def starts_of_triplets(index: Tensor, others: Tensor) -> Tensor:
     """Return which images of a batch are followed by their positive and then their negative.
 
     A batch may begin or end within a triplet, which is then not found. An image that follows
-    another by chance is taken for a triplet only if it is its partner of the epoch.
+    another by chance is taken for a triplet only if it is its positive or negative of the epoch.
 
     Args:
         index: (b,) int64 images, in the order of the batch, b at least 3.
-        partners: (n, 2) positive and negative of each image.
+        others: (n, 2) positive and negative of each image.
 
     Returns:
         (b - 2,) booleans: is row i an anchor, row i + 1 its positive and row i + 2 its negative?
     """
     following = torch.stack([index[1:-1], index[2:]], 1)  # (b - 2, 2)
-    return (partners[index[:-2]] == following).all(1)
+    return (others[index[:-2]] == following).all(1)
 
 
 def _filled(pool: Tensor) -> Tensor:

@@ -78,8 +78,8 @@ def run_request(request: Request) -> Outcome:
     if request.epochs is not None:
         settings.setdefault(RECIPE, {})["epochs"] = request.epochs
     dataset, recipe = _images_and_recipe(request)
-    wanted = _known(request.methods, failed)
-    choices = choose(wanted, request.tables, request.split)
+    chosen = _known(request.methods, failed)
+    choices = choose(chosen, request.tables, request.split)
     notes: list[str] = []
     device = choose_device(request.device, notes.append)
     if device.type == "cpu":
@@ -93,7 +93,7 @@ def run_request(request: Request) -> Outcome:
     plugin_tables.keep(request.results, map(str, request.tables))
     with steady_output(), make_progress(len(runs)) as progress:
         notes += [] if request.recipe is None else request.recipe.notes
-        for note in dict.fromkeys([*notes, *_notes(runs, wanted, failed)]):
+        for note in dict.fromkeys([*notes, *_notes(runs, chosen, failed)]):
             progress.note(note)
         context = RunContext(
             request.results, device, progress, deadline, request.compiled, request.force

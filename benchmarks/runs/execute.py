@@ -170,11 +170,11 @@ def _train_and_evaluate(run: RunSpec, context: RunContext, folder: Path) -> reco
 
     keep_gallery = GalleryLog(folder, data, trainer.epochs, run.recipe.evaluate_every)
     embedded = trainer.fit(history, save_epoch, context.deadline, keep_gallery)
-    judgement = evaluate_final(trainer.evaluator, embedded, data)
+    evaluated = evaluate_final(trainer.evaluator, embedded, data)
     records.write_epochs(folder, trainer.history)
-    _write_arrays(folder, embedded, judgement, data)
+    _write_arrays(folder, embedded, evaluated, data)
     made = slices.until(trainer.history)
-    record = make_record(run, trainer.history, judgement, environment, made, started)
+    record = make_record(run, trainer.history, evaluated, environment, made, started)
     records.write_record(folder, record)
     return record
 
@@ -244,7 +244,7 @@ def _stores(data: ImageData, device: torch.device) -> Stores:
 
 
 def _write_arrays(
-    folder: Path, embedded: Embedded, judgement: FinalEvaluation, data: ImageData
+    folder: Path, embedded: Embedded, evaluated: FinalEvaluation, data: ImageData
 ) -> None:
     headline = embedded.headline
     arrays = {"bank": embedded.bank[headline], "bank_labels": data.labelled_bank.labels}
@@ -253,12 +253,12 @@ def _write_arrays(
         arrays |= {"test": test, "test_labels": data.test.labels}
     arrays["classes"] = np.asarray(data.classes)
     records.write_embeddings(folder, **{k: v for k, v in arrays.items() if v is not None})
-    if judgement.predictions is not None:
-        records.write_frame(folder, records.PREDICTIONS, judgement.predictions)
-    if judgement.similarities is not None:
-        records.write_frame(folder, records.SIMILARITIES, judgement.similarities)
-    if judgement.gallery:
-        records.write_arrays(folder, records.GALLERY, judgement.gallery)
+    if evaluated.predictions is not None:
+        records.write_frame(folder, records.PREDICTIONS, evaluated.predictions)
+    if evaluated.similarities is not None:
+        records.write_frame(folder, records.SIMILARITIES, evaluated.similarities)
+    if evaluated.gallery:
+        records.write_arrays(folder, records.GALLERY, evaluated.gallery)
 
 
 def _write_failure(run: RunSpec, folder: Path, message: str) -> None:

@@ -52,23 +52,23 @@ def choose(
     Raises:
         UsageProblem: if no method is named, a method or table is unknown, or no row is left.
     """
-    wanted = [name for word in methods for name in methods_of(word)]
-    if not wanted:
+    chosen = [name for word in methods for name in methods_of(word)]
+    if not chosen:
         raise UsageProblem(f"--methods: expected names joined by commas or {ALL}, found none")
-    wanted = list(dict.fromkeys(wanted))
+    chosen = list(dict.fromkeys(chosen))
     if not tables:
-        return [Choice(get_method(name), split=split) for name in wanted]
+        return [Choice(get_method(name), split=split) for name in chosen]
     choices = [
         Choice(get_method(row.method), row.hyper_parameters, row.recipe, row.split or split)
         for table_id in tables
         for row in paper_tables.get(table_id).rows
-        if row.method in wanted and (split is None or row.split in (None, split))
+        if row.method in chosen and (split is None or row.split in (None, split))
     ]
     if not choices:
         several = len(tables) > 1
         named = f"table{'s' * several} {', '.join(map(str, tables))} {'have' if several else 'has'}"
         trained = f" on split {split}" if split else ""
-        raise UsageProblem(f"{named} no row of {', '.join(wanted)}{trained}")
+        raise UsageProblem(f"{named} no row of {', '.join(chosen)}{trained}")
     return choices
 
 

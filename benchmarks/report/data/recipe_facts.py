@@ -142,9 +142,9 @@ def ablation(changed: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     if len(absent) == len(off) and not recipe.get("crop_size"):
         return "without augmentation"
     left_out = [name for name in absent if off[name].keys() & changed.keys()]
-    told = {field for name in left_out for field in off[name]}
+    stated = {field for name in left_out for field in off[name]}
     words = [f"without {' and '.join(_TRANSFORMS[name] for name in left_out)}"] if left_out else []
-    rest = {k: v for k, v in plain(changed).items() if k not in told}
+    rest = {k: v for k, v in plain(changed).items() if k not in stated}
     return ", ".join([*words, *_changes(rest, usual)])
 
 
