@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.backbones.base import BACKBONES
 from benchmarks.commands.cli import main
 from benchmarks.data.datasets.base import DATASETS
+from benchmarks.runs import plugin_tables
 from helpers.small_methods import SMALL
 from methods.base import registry
 
@@ -49,11 +50,12 @@ def _own_caches(monkeypatch, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _registries_as_they_were():
-    """Forget the methods, data sets and backbones that a test registers."""
+    """Forget the methods, data sets, backbones and tables that a test registers."""
     with ExitStack() as stack:
         for kind in (registry.METHODS, DATASETS, BACKBONES):
             stack.enter_context(kind.kept())
         yield
+    plugin_tables.forget()
 
 
 @pytest.fixture

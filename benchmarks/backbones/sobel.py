@@ -81,7 +81,8 @@ def resnet18_sobel2(embedding_size: int = 128) -> SobelNetwork:
     """Super-AND's network: one ResNet-18 for colours and one for edges, 22.5 million parameters.
 
     What its table calls ResNet18 has twice the parameters and work of InvaSpread's (released code,
-    models/resnet_cifar.py; docs/fidelity.md, "AND and Super-AND"): it stands in no column with single towers.
+    models/resnet_cifar.py; docs/fidelity.md, "AND and Super-AND"): it stands in no column with
+    single towers.
     """
     return _two_towers((2, 2, 2, 2), 64, embedding_size)
 

@@ -12,10 +12,11 @@ with starting():  # nothing that takes long is imported before a command asks fo
 
     from benchmarks import __version__
     from benchmarks.commands.guard import Guarded, Interrupted
-    from benchmarks.commands.option_types import FilePath, Finite, Numbers, Word, Words
+    from benchmarks.commands.option_types import FilePath, Finite, Word, Words
     from benchmarks.common.errors import BenchError, UsageProblem
 
 MOST_SEEDS = 10_000
+KINDS = ("methods", "datasets", "backbones", "recipes", "tables", "runs")
 
 _data_option = click.option(
     "--data",
@@ -45,7 +46,7 @@ _plugin_option = click.option(
     "--plugin",
     multiple=True,
     type=FilePath(),
-    help="Python file with methods. Repeatable.",
+    help="Python file with methods, data sets or backbones, or CSV file with tables. Repeatable.",
 )
 
 
@@ -60,7 +61,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--methods", type=Words(), default="all", show_default=True,
-              help="Names joined by commas, or all.")  # fmt: skip
+              help="Names or families joined by commas, or all.")  # fmt: skip
 @click.option(
     "--dataset",
     type=Word(),
@@ -68,8 +69,9 @@ def main() -> None:
 )
 @click.option("--recipe", type=Word(),
               help="Name or YAML file. [default: digits for the digits, else paper]")  # fmt: skip
-@click.option("--table", "tables", type=Numbers(), multiple=True, metavar="N[,N]",
-              help="Run what these tables of the paper need, and no more. Repeatable.")  # fmt: skip
+@click.option("--table", "tables", type=Words(), multiple=True, metavar="N[,N]",
+              help="Run what these tables need, and no more: numbers of the paper's, names of "
+              "those of plug-ins. Repeatable.")  # fmt: skip
 @click.option("--split", type=Word(),
               help="Training split, such as train+unlabeled. [default: the first]")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=1, show_default=True,
@@ -220,20 +222,21 @@ def collect(target: Path, results: Path) -> None:
 
 
 @main.command("list")
-@click.argument("what", type=click.Choice(["methods", "datasets", "recipes", "tables", "runs"]))
+@click.argument("what", type=click.Choice(KINDS))
 @_results_option
 @_plugin_option
 @click.pass_context
 def list_command(context: click.Context, what: str, results: Path, plugin: Sequence[Path]) -> None:
-    """List methods, datasets, recipes, tables or runs."""
+    """List methods by family, datasets, backbones, recipes, tables or runs."""
     with starting():
         from benchmarks.commands import list as listing
 
     makers: dict[str, Callable[[], Iterable[str]]] = {
         "methods": lambda: listing.methods(plugin),
-        "datasets": listing.datasets,
+        "datasets": lambda: listing.datasets(plugin),
+        "backbones": lambda: listing.backbones(plugin),
         "recipes": listing.recipes,
-        "tables": listing.tables,
+        "tables": lambda: listing.tables(plugin),
         "runs": lambda: listing.runs(results),
     }
     # Where the default folder does not exist, nothing was run yet: that is no mistake.

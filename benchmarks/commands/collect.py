@@ -5,6 +5,7 @@ from pathlib import Path
 from benchmarks.common.errors import UsageProblem
 from benchmarks.common.files import atomic_path, read_whole
 from benchmarks.runs import store
+from benchmarks.runs.plugin_tables import KEPT
 
 SHARED = (
     store.RECORD,
@@ -19,7 +20,8 @@ SHARED = (
 def collect(results: Path, target: Path) -> list[Path]:
     """Copy the small files of every run below `results` to `target`.
 
-    A run that has not finished brings its learning curve so far. Existing files are replaced.
+    A run that has not finished brings its learning curve so far, and the tables of plug-ins that
+    runs were made for come along. Existing files are replaced.
 
     Returns:
         The runs' folders below `target`, sorted.
@@ -41,6 +43,11 @@ def collect(results: Path, target: Path) -> list[Path]:
                 part.write_bytes(content)
         if found:
             copied.append(copy)
+    for table in sorted((results / KEPT).glob("*.csv")):
+        stated = read_whole(table)
+        if stated is not None and copied:
+            with atomic_path(target / KEPT / table.name) as part:
+                part.write_bytes(stated)
     if not copied:
         raise UsageProblem(f"collect: no run below {results}; give the folder with --results")
     return copied

@@ -1,9 +1,11 @@
 """What there is: the lines of `bench list`."""
 
+import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks import backbones as all_backbones
 from benchmarks.common.errors import MethodProblem, one_line
 from benchmarks.data import datasets as all_datasets
 from benchmarks.runs import paper_tables as all_tables
@@ -13,7 +15,7 @@ from benchmarks.runs.plugins import load_plugins
 from benchmarks.training import recipe as all_recipes
 from benchmarks.training.recipe.overrides import declared, defaults
 from methods import get, names
-from methods.base import registry
+from methods.base import FAMILIES, registry
 from methods.testing.contract import MethodCheckError, check_declaration
 
 
@@ -24,14 +26,14 @@ def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def methods(plugins: Sequence[Path] = ()) -> Iterator[str]:
-    """Yield a line for each method with its hyper-parameters, and for each plug-in that failed.
+    """Yield the methods with their hyper-parameters by family, and the plug-ins that failed.
 
     Raises:
         MethodProblem: after the last line, if one of the given plug-ins failed.
     """
     broken = load_plugins(plugins)
     failed = {**broken, **registry.failures()}
-    rows = []
+    rows: dict[str, list[tuple[str, str, str]]] = {}
     for name in names(labelled=True):
         try:
             values = declared(get(name), defaults(get(name)))
@@ -41,16 +43,43 @@ def methods(plugins: Sequence[Path] = ()) -> Iterator[str]:
             continue
         settings = ", ".join(f"{k}={v}" for k, v in values.items())
         mark = " (learns from labels)" if get(name).uses_labels else ""
-        rows.append((name, get(name).paper + mark, settings))
-    yield from _columns(rows)
-    yield from (f"{name}: not available: {why}" for name, why in failed.items())
+        row = f"  {name}", get(name).paper + mark, settings
+        rows.setdefault(get(name).family, []).append(row)
+    lines = iter(_columns(row for family in FAMILIES for row in rows.get(family, ())))
+    for family in (family for family in FAMILIES if family in rows):
+        yield f"{family}:"
+        yield from itertools.islice(lines, len(rows[family]))
+    yield from _not_available(failed)
     if broken:
         raise MethodProblem(f"{len(broken)} of the plug-ins cannot be used: {', '.join(broken)}")
 
 
-def datasets() -> list[str]:
-    """Describe each data set."""
-    return _columns((n, all_datasets.get(n).description) for n in all_datasets.names())
+def datasets(plugins: Sequence[Path] = ()) -> Iterator[str]:
+    """Yield a line for each data set, and for each plug-in that failed."""
+    failed = {**load_plugins(plugins), **all_datasets.failures()}
+    yield from _columns((n, all_datasets.get(n).description) for n in all_datasets.names())
+    yield "hf:NAME: an image data set of the Hugging Face Hub, by its name there"
+    yield from _not_available(failed)
+
+
+def backbones(plugins: Sequence[Path] = ()) -> Iterator[str]:
+    """Yield a line for each backbone, and for each plug-in that failed."""
+    failed = {**load_plugins(plugins), **all_backbones.failures()}
+    yield from _columns((n, _start(all_backbones.get(n))) for n in all_backbones.names())
+    yield "timm:NAME: a network of timm, by its name there"
+    yield from _not_available(failed)
+
+
+def _start(backbone: all_backbones.Backbone) -> str:
+    """Say which weights a backbone starts from, and what its caveat is."""
+    file = "" if backbone.weights is None else f" {backbone.weights.file}"
+    start = f"starts from --weights{file}" if backbone.needs_weights else "starts random"
+    start += f", or from --weights{file}" if file and not backbone.needs_weights else ""
+    return f"{start}; {backbone.caveat}" if backbone.caveat else start
+
+
+def _not_available(failed: Mapping[str, str]) -> Iterator[str]:
+    yield from (f"{name}: not available: {why}" for name, why in failed.items())
 
 
 def recipes() -> list[str]:
@@ -58,9 +87,11 @@ def recipes() -> list[str]:
     return _columns((n, all_recipes.read(n).recipe.description) for n in all_recipes.names())
 
 
-def tables() -> list[str]:
-    """Describe each table of the paper that the suite makes."""
-    return _columns((str(t.number), t.title, _row_count(t)) for t in all_tables.TABLES.values())
+def tables(plugins: Sequence[Path] = ()) -> Iterator[str]:
+    """Yield a line for each table: the paper's that the suite makes, then those of plug-ins."""
+    failed = load_plugins(plugins)
+    yield from _columns((t.id, t.title, _row_count(t)) for t in all_tables.every().values())
+    yield from _not_available(failed)
 
 
 def _row_count(table: all_tables.Table) -> str:

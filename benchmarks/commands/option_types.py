@@ -84,19 +84,3 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # generic since click 8
         if not words:
             self.fail(f"expected names joined by commas, found {shown(value)}.", param, ctx)
         return list(dict.fromkeys(words))
-
-
-class Numbers(Words):
-    """Whole numbers joined by commas, one at least."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Sequence[int]:
-        """Return the numbers."""
-        numbers = []
-        for word in super().convert(value, param, ctx):
-            try:
-                numbers.append(int(word))
-            except ValueError:
-                self.fail(f"expected numbers joined by commas, found {shown(word)}.", param, ctx)
-        return numbers

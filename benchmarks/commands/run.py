@@ -12,6 +12,7 @@ from benchmarks.common.output import steady_output
 from benchmarks.data import datasets
 from benchmarks.data.datasets.base import Dataset
 from benchmarks.runs import paper_tables as tables
+from benchmarks.runs import plugin_tables
 from benchmarks.runs.execute import RunContext
 from benchmarks.runs.executors.base import Outcome
 from benchmarks.runs.executors.local import execute_all
@@ -23,7 +24,7 @@ from benchmarks.training import recipe as recipes
 from benchmarks.training.loggers.console import make_progress
 from benchmarks.training.recipe import Recipe, RecipeFile
 from benchmarks.training.recipe.overrides import RECIPE, parse_settings
-from methods.base import registry
+from methods.base import FAMILIES, registry
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Request:
     """None: the tables', else the folder of images that `data` gives, else the digits."""
     recipe: RecipeFile | None = None
     """None: the tables', else the data set's own default."""
-    tables: Sequence[int] = ()
-    """Numbers of tables on one data set."""
+    tables: Sequence[int | str] = ()
+    """Tables on one data set: numbers of the paper's, names of those of plug-ins."""
     split: str | None = None
     """Training split; None: the table row's, else the data set's first."""
     seeds: int = 1
@@ -89,6 +90,7 @@ def run_request(request: Request) -> Outcome:
     runs = make_plan(
         choices, load, recipe, request.seeds, settings, precision, request.weights, failed
     )
+    plugin_tables.keep(request.results, map(str, request.tables))
     with steady_output(), make_progress(len(runs)) as progress:
         notes += [] if request.recipe is None else request.recipe.notes
         for note in dict.fromkeys([*notes, *_notes(runs, wanted, failed)]):
@@ -111,21 +113,21 @@ def _images_and_recipe(request: Request) -> tuple[Dataset, Recipe]:
         table = _first_table(request.tables)
         if request.dataset not in (None, table.dataset):
             raise UsageProblem(
-                f"table {table.number} is on {table.dataset}, found --dataset {request.dataset}; "
+                f"table {table.id} is on {table.dataset}, found --dataset {request.dataset}; "
                 "leave --dataset out"
             )
         dataset, default = datasets.get(table.dataset), table.recipe
     return dataset, (request.recipe or recipes.read(default)).recipe
 
 
-def _first_table(numbers: Sequence[int]) -> tables.Table:
+def _first_table(ids: Sequence[int | str]) -> tables.Table:
     """Return the first of tables that can be run together."""
-    first, *others = map(tables.get, numbers)
+    first, *others = map(tables.get, ids)
     for other in others:
         if (other.dataset, other.recipe) != (first.dataset, first.recipe):
             raise UsageProblem(
-                f"table {first.number} is on {first.dataset} with recipe {first.recipe} and table "
-                f"{other.number} on {other.dataset} with recipe {other.recipe}; run them by two "
+                f"table {first.id} is on {first.dataset} with recipe {first.recipe} and table "
+                f"{other.id} on {other.dataset} with recipe {other.recipe}; run them by two "
                 "commands"
             )
     return first
@@ -150,7 +152,7 @@ def _known(methods: Sequence[str], failed: dict[str, str]) -> Sequence[str]:
         methods: the names that were asked for.
         failed: plug-ins that failed; takes those names too.
     """
-    known = {*registry.names(labelled=True), ALL}
+    known = {*registry.names(labelled=True), *FAMILIES, ALL}
     unknown = [name for name in methods if name not in known] if failed else []
     if not unknown:
         return methods

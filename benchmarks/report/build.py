@@ -160,13 +160,13 @@ def _to_run(paper: Comparison, comparisons: Sequence[Comparison], commands: Comm
     absent = [t for t in paper.paper_tables if not any(paper_rows.begun(t, c) for c in alike)]
     if not absent:
         return []
-    numbers = [table.number for table in absent]
-    command = commands.table(paper, *numbers)
-    unrun = not_run(numbers, "the paper's recipe")
+    ids = [table.id for table in absent]
+    command = commands.table(paper, *ids)
+    unrun = not_run(ids, "the paper's recipe")
     text = f"{unrun}; to run: `{command}` (hours on a GPU)."
     quick = absent[0].quick
     if quick:
-        command = commands.table(planned(paper.dataset_name, quick), *numbers)
+        command = commands.table(planned(paper.dataset_name, quick), *ids)
         text += f" In minutes, for the order of the rows: `{command}`"
     return [text]
 

@@ -14,6 +14,7 @@ from benchmarks.report.document import Table
 from benchmarks.report.render import html
 from benchmarks.report.render.latex import latex
 from benchmarks.report.render.markdown import markdown
+from benchmarks.runs import plugin_tables
 from benchmarks.runs.code_changes import with_newest_code
 from benchmarks.runs.failures import read_failures
 from benchmarks.runs.store import read_all
@@ -59,9 +60,12 @@ def write_report(
         problems.append(problem)
         warn(problem)
 
-    runs = with_newest_code(read_all(results, note, note), note)
-    content = build(runs, read_failures(results, note), problems, results)
-    folder, files = results / "report", _files(content, formats)
+    with plugin_tables.with_kept(results) as unread:
+        for problem in unread:
+            note(problem)
+        runs = with_newest_code(read_all(results, note, note), note)
+        content = build(runs, read_failures(results, note), problems, results)
+        folder, files = results / "report", _files(content, formats)
     earlier = _earlier(folder)
     stale = _stale(earlier - files.keys(), formats)
     listed = "".join(f"{name}\n" for name in sorted((earlier | files.keys()) - stale))

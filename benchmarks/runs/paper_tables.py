@@ -69,14 +69,34 @@ class Table:
     """The file of pre-trained weights that its networks start from; empty: they start random."""
 
     @property
-    def pretrained(self) -> bool:
-        """Whether its networks start from pre-trained weights."""
+    def id(self) -> str:
+        """What `--table` calls it: its number."""
+        return str(self.number)
+
+    @property
+    def heading(self) -> str:
+        """Which table it is and what it shows."""
+        return f"Table {self.id} of the paper, {self.title}"
+
+    @property
+    def pretrained(self) -> bool | None:
+        """Whether its networks start from pre-trained weights; None if that is not stated."""
         return bool(self.weights)
 
     @property
     def headline(self) -> Metric:
         """What its methods are compared by."""
         return next(metric for metric in self.metrics if metric.words)
+
+    def published_value(self, row: Row, metric: Metric = KNN) -> float | None:
+        """Return the published value of a row, or None if there is none."""
+        values = _published(self, row, metric).value
+        return None if values.empty or values.isna().all() else float(values.iloc[0])
+
+    def published_note(self, row: Row) -> str:
+        """Return what is noted beside the first of the published values of a row."""
+        notes = _published(self, row, self.metrics[0]).note
+        return "" if notes.empty or notes.isna().all() else str(notes.iloc[0])
 
 
 _OTHER, _SUPERVISED, _NOT_RUN = "other backbone", "supervised", "not run here"
@@ -218,6 +238,8 @@ _EVERY_TABLE = (
 )
 
 TABLES = {table.number: table for table in _EVERY_TABLE}
+FURTHER: dict[str, Table] = {}
+"""Tables that plug-ins brought, by name; `plugin_tables` fills it."""
 
 FIGURE_3 = {
     "invaspread": "Ours",
@@ -228,25 +250,32 @@ FIGURE_3 = {
 """Name in results/published/figure3.csv of the methods that Figure 3 shows."""
 
 
-def get(number: int) -> Table:
-    """Return a table by its number.
+def every() -> dict[str, Table]:
+    """Return all tables by id: the paper's by number, then those of plug-ins by name."""
+    further = (FURTHER[name] for name in sorted(FURTHER))
+    return {table.id: table for table in (*TABLES.values(), *further)}
+
+
+def get(table_id: int | str) -> Table:
+    """Return a table by its number, or by the name that a plug-in's has.
 
     Raises:
-        UsageProblem: if the suite does not make that table.
+        UsageProblem: if there is no such table.
     """
-    if number not in TABLES:
-        raise unknown_name("table", str(number), map(str, TABLES))
-    return TABLES[number]
+    known = every()
+    if str(table_id) not in known:
+        raise unknown_name("table", str(table_id), known)
+    return known[str(table_id)]
 
 
-def methods(number: int) -> list[str]:
+def methods(table_id: int | str) -> list[str]:
     """Return the methods that a table measures, each once, in its order."""
-    return list(dict.fromkeys(row.method for row in get(number).rows if row.method))
+    return list(dict.fromkeys(row.method for row in get(table_id).rows if row.method))
 
 
 def on(dataset: str) -> list[Table]:
-    """Return the tables on a data set, in the order of their numbers."""
-    return [table for table in TABLES.values() if table.dataset == dataset]
+    """Return the tables on a data set, the paper's in the order of their numbers first."""
+    return [table for table in every().values() if table.dataset == dataset]
 
 
 def fitting(dataset: str, pretrained: bool) -> list[Table]:
@@ -258,8 +287,10 @@ def fitting(dataset: str, pretrained: bool) -> list[Table]:
         dataset: its name.
         pretrained: whether the runs' networks start from pre-trained weights.
     """
-    every = on(dataset)
-    return [table for table in every if table.pretrained == pretrained] or every
+    here = on(dataset)
+    stated = [table for table in here if table.pretrained is not None]
+    alike = [table for table in stated if table.pretrained == pretrained] or stated
+    return [table for table in here if table.pretrained is None or table in alike]
 
 
 def _published_folder() -> Path:
@@ -281,15 +312,13 @@ def published_figure_3() -> pd.DataFrame:
 
 
 def published_value(table: Table, row: Row, metric: Metric = KNN) -> float | None:
-    """Return the paper's value for a row, or None if the paper prints a dash."""
-    values = _published(table, row, metric).value
-    return None if values.empty or values.isna().all() else float(values.iloc[0])
+    """Return the published value of a row, or None if there is a dash."""
+    return table.published_value(row, metric)
 
 
 def published_note(table: Table, row: Row) -> str:
-    """Return what is noted beside the first of the paper's values for a row."""
-    notes = _published(table, row, table.metrics[0]).note
-    return "" if notes.empty or notes.isna().all() else str(notes.iloc[0])
+    """Return what is noted beside the first of the published values of a row."""
+    return table.published_note(row)
 
 
 def _published(table: Table, row: Row, metric: Metric) -> pd.DataFrame:

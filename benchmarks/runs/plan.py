@@ -19,6 +19,7 @@ from benchmarks.training.recipe.overrides import RECIPE, check_methods, defaults
 from methods import Method
 from methods import get as get_method
 from methods import names as method_names
+from methods.base import FAMILIES
 
 ALL = "all"
 """Stands for every method that uses no labels."""
@@ -39,43 +40,55 @@ class Choice:
 
 
 def choose(
-    methods: Sequence[str], numbers: Sequence[int] = (), split: str | None = None
+    methods: Sequence[str], tables: Sequence[int | str] = (), split: str | None = None
 ) -> list[Choice]:
     """Return the methods to run: those named, or the rows of tables.
 
     Args:
-        methods: names, or ALL; of a table, only the rows of these methods are kept.
-        numbers: of tables; none of them for the methods as they are.
+        methods: names, families, or ALL; of a table, only the rows of these methods are kept.
+        tables: their numbers or names; none of them for the methods as they are.
         split: training split; of a table, rows of another split are left out.
 
     Raises:
         UsageProblem: if no method is named, a method or table is unknown, or no row is left.
     """
-    known = method_names(labelled=True)
-    wanted: list[str] = []
-    for name in methods:
-        if name != ALL and name not in known:
-            raise unknown_name("method", name, [*known, ALL])
-        wanted += method_names() if name == ALL else [name]
+    wanted = [name for word in methods for name in methods_of(word)]
     if not wanted:
         raise UsageProblem(f"--methods: expected names joined by commas or {ALL}, found none")
     wanted = list(dict.fromkeys(wanted))
-    if not numbers:
+    if not tables:
         return [Choice(get_method(name), split=split) for name in wanted]
     choices = [
         Choice(get_method(row.method), row.hyper_parameters, row.recipe, row.split or split)
-        for number in numbers
-        for row in paper_tables.get(number).rows
+        for table_id in tables
+        for row in paper_tables.get(table_id).rows
         if row.method in wanted and (split is None or row.split in (None, split))
     ]
     if not choices:
-        several = len(numbers) > 1
-        named = (
-            f"table{'s' * several} {', '.join(map(str, numbers))} {'have' if several else 'has'}"
-        )
+        several = len(tables) > 1
+        named = f"table{'s' * several} {', '.join(map(str, tables))} {'have' if several else 'has'}"
         trained = f" on split {split}" if split else ""
         raise UsageProblem(f"{named} no row of {', '.join(wanted)}{trained}")
     return choices
+
+
+def methods_of(word: str) -> list[str]:
+    """Return the methods that a word of `--methods` stands for.
+
+    Args:
+        word: a method's name, a family or ALL; of the last two, methods without labels.
+
+    Raises:
+        UsageProblem: it is neither.
+    """
+    if word == ALL:
+        return method_names()
+    if word in FAMILIES:
+        return [name for name in method_names() if get_method(name).family == word]
+    known = method_names(labelled=True)
+    if word not in known:
+        raise unknown_name("method", word, [*known, *FAMILIES, ALL])
+    return [word]
 
 
 def make_plan(

@@ -7,23 +7,22 @@ report knows the table without the plug-in.
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.common.errors import UsageProblem, unknown_name
 from benchmarks.common.files import atomic_path, read_whole
-from benchmarks.runs.paper_tables import TABLES
+from benchmarks.runs.paper_tables import FURTHER, every
 from benchmarks.runs.table_file import PluginTable, content_of, read, text_of
 
 KEPT = "tables"
 """Folder of a results folder that holds the files of the tables that runs were made for."""
-_tables: dict[str, tuple[PluginTable, bytes]] = {}
-"""The tables that were loaded, by name, each with the content of its file."""
 
 
 def names() -> list[str]:
     """Return the names of the tables that plug-ins brought, sorted."""
-    return sorted(_tables)
+    return sorted(FURTHER)
 
 
 def get(name: str) -> PluginTable:
@@ -32,19 +31,20 @@ def get(name: str) -> PluginTable:
     Raises:
         UsageProblem: there is none of this name.
     """
-    if name not in _tables:
-        raise unknown_name("table", name, [*map(str, TABLES), *_tables])
-    return _tables[name][0]
+    table = FURTHER.get(name)
+    if not isinstance(table, PluginTable):
+        raise unknown_name("table", name, every())
+    return table
 
 
 def on(dataset: str) -> list[PluginTable]:
     """Return the tables of plug-ins on a data set, by name."""
-    return [_tables[name][0] for name in names() if _tables[name][0].dataset == dataset]
+    return [table for table in map(get, names()) if table.dataset == dataset]
 
 
 def forget() -> None:
     """Forget all tables that were loaded."""
-    _tables.clear()
+    FURTHER.clear()
 
 
 def beside(plugin: Path) -> list[Path]:
@@ -70,12 +70,12 @@ def load(path: Path) -> list[str]:
     content = content_of(path)
     made = read(path, content)
     for table in made:
-        other = _tables.get(table.name)
-        if other is not None and other[0].source != str(path.resolve()):
+        other = get(table.name).source if table.name in FURTHER else table.source
+        if other != table.source:
             raise UsageProblem(
-                f"two tables are named {table.name!r}: in {other[0].source} and {path}; rename one"
+                f"two tables are named {table.name!r}: in {other} and {path}; rename one"
             )
-    _tables.update({table.name: (table, content) for table in made})
+    FURTHER.update({table.name: table for table in made})
     return [table.name for table in made]
 
 
@@ -92,9 +92,8 @@ def keep(results: Path, chosen: Iterable[str]) -> list[Path]:
     """
     written = {}
     for name in chosen:
-        if name in _tables:
-            table, content = _tables[name]
-            written[results / KEPT / _plain_name(Path(table.source))] = content
+        if name in FURTHER:
+            written[kept_file(results, get(name))] = get(name).content
     for target, content in written.items():
         there = read_whole(target)
         if there == content:
@@ -110,6 +109,22 @@ def keep(results: Path, chosen: Iterable[str]) -> list[Path]:
     return list(written)
 
 
+def kept_file(results: Path, table: PluginTable) -> Path:
+    """Return where a results folder holds the file of a table."""
+    return results / KEPT / _plain_name(Path(table.source))
+
+
+@contextmanager
+def with_kept(results: Path) -> Iterator[list[str]]:
+    """Make the tables of a results folder known for a while; gives what `load_kept` returns."""
+    before = dict(FURTHER)
+    try:
+        yield load_kept(results)
+    finally:
+        FURTHER.clear()
+        FURTHER.update(before)
+
+
 def load_kept(results: Path) -> list[str]:
     """Make the tables of a results folder known; return what is wrong, a line for each file.
 
@@ -120,7 +135,7 @@ def load_kept(results: Path) -> list[str]:
         try:
             content = content_of(path)
             for table in read(path, content):
-                _tables.setdefault(table.name, (table, content))
+                FURTHER.setdefault(table.name, table)
         except UsageProblem as problem:
             problems.append(f"{problem}; its tables are left out")
     return problems

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -31,6 +32,7 @@ NEEDED = ("table", "dataset", "recipe", "method", "metric", "value")
 """Columns that must be there; the others may be left out or empty."""
 SHARED = ("title", "dataset", "recipe")
 """Columns that all lines of a table have in common; after the first line they may be empty."""
+_NAME = re.compile(r"[a-z0-9]+([-_.][a-z0-9]+)*")
 METRICS: dict[str, Metric] = {
     metric.published: metric for metric in (KNN, LINEAR, NMI, *recall_at(2, 4, 8, 10, 100, 1000))
 }
@@ -55,7 +57,23 @@ class PluginTable(Table):
     values: Mapping[tuple[str, str], Value] = field(default_factory=dict)
     """By the row's and the metric's published names."""
     source: str = ""
-    """Name of the file."""
+    """Path of the file."""
+    content: bytes = field(default=b"", repr=False)
+    """Of the file."""
+
+    @property
+    def id(self) -> str:
+        """What `--table` calls it: its name."""
+        return self.name
+
+    @property
+    def heading(self) -> str:
+        """Which table it is, of which file, and what it shows."""
+        return f"Table {self.name} of {Path(self.source).name}, {self.title}"
+
+    @property
+    def pretrained(self) -> None:
+        """Not stated."""
 
     def published_value(self, row: Row, metric: Metric = KNN) -> float | None:
         """Return the published value of a row, or None if there is none."""
@@ -79,13 +97,13 @@ def read(path: Path, content: bytes | None = None) -> list[PluginTable]:
     Raises:
         UsageProblem: a column is missing or not known, or a cell cannot be read; names its line.
     """
-    lines = list(_lines(path, content_of(path) if content is None else content))
+    content = content_of(path) if content is None else content
     groups: dict[str, list[_Line]] = {}
-    for line in lines:
+    for line in _lines(path, content):
         groups.setdefault(line.cell("table"), []).append(line)
     if not groups:
         raise UsageProblem(f"{path}: expected a line for each published value, found none")
-    return [_table(name, group, path) for name, group in groups.items()]
+    return [_table(name, group, path, content) for name, group in groups.items()]
 
 
 class _Line:
@@ -140,12 +158,14 @@ class _Line:
         return Row(label, method, hyper_parameters, recipe=changes)
 
 
-def _table(name: str, lines: Sequence[_Line], path: Path) -> PluginTable:
+def _table(name: str, lines: Sequence[_Line], path: Path, content: bytes) -> PluginTable:
     first = lines[0]
     if not name:
         raise first.wrong("table", "the name of a table", "nothing")
     if name.isdigit():
         raise first.wrong("table", "a name that is no number, as the paper's tables are", name)
+    if not _NAME.fullmatch(name):
+        raise first.wrong("table", "a name of a-z, 0-9, -, _ and . for --table", shown(name))
     for column in SHARED:
         for line in lines[1:]:
             if line.cell(column) not in ("", first.cell(column)):
@@ -168,12 +188,18 @@ def _table(name: str, lines: Sequence[_Line], path: Path) -> PluginTable:
         name=name,
         title=first.cell("title") or name,
         dataset=first.need("dataset"),
-        recipe=first.need("recipe"),
+        recipe=_recipe(first.need("recipe"), path),
         rows=tuple(rows.values()),
         metrics=metrics,
         values=values,
         source=str(path.resolve()),
+        content=content,
     )
+
+
+def _recipe(cell: str, path: Path) -> str:
+    """Return the name of a recipe, or the path of its file, which is relative to the table's."""
+    return str(path.resolve().parent / cell) if cell.endswith((".yaml", ".yml")) else cell
 
 
 def _lines(path: Path, content: bytes) -> Iterator[_Line]:

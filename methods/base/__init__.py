@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from methods.base.batch import Batch, Clock, TrainingSet, View, Views, views_of
     from methods.base.encoder import Encoder, as_encoder, check_encoder
-    from methods.base.method import FAMILIES, Method, embedding_size, feature_size, normalise
+    from methods.base.method import Method, embedding_size, feature_size, normalise
+    from methods.base.registry import FAMILIES
 
 __all__ = [
     "FAMILIES",
@@ -27,7 +28,8 @@ __all__ = [
 _MODULES = {
     "batch": ("Batch", "Clock", "TrainingSet", "View", "Views", "views_of"),
     "encoder": ("Encoder", "as_encoder", "check_encoder"),
-    "method": ("FAMILIES", "Method", "embedding_size", "feature_size", "normalise"),
+    "method": ("Method", "embedding_size", "feature_size", "normalise"),
+    "registry": ("FAMILIES",),
 }
 
 

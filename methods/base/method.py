@@ -11,9 +11,6 @@ from methods.base.batch import Batch, Clock, TrainingSet, Views
 from methods.base.encoder import Encoder
 from methods.base.registry import register
 
-FAMILIES = ("instance", "contrastive", "siamese", "cluster", "triplet", "baseline")
-"""Kinds of methods, by which they are listed and chosen."""
-
 
 class Method(nn.Module, ABC):
     """One way of learning an embedding without labels.
@@ -39,7 +36,7 @@ class Method(nn.Module, ABC):
     paper: ClassVar[str]
     """Short citation."""
     family: ClassVar[str] = "instance"
-    """One of `FAMILIES`."""
+    """One of `methods.base.FAMILIES`."""
     views: Views = 2
     """Augmented views of each image that one step needs; a number stands for so many of the
     recipe's own."""

@@ -189,6 +189,9 @@ def _methods() -> Iterator[str]:
             yield f"methods.{module.name}"
 
 
+FAMILIES = ("instance", "contrastive", "siamese", "cluster", "triplets", "baseline")
+"""What kinds of methods there are; each stands for its methods on the command line."""
+
 METHODS: "Registry[Method]" = Registry(
     "method",
     "methods.Method",
@@ -197,6 +200,7 @@ METHODS: "Registry[Method]" = Registry(
     {
         "all": "stands for every method on the command line",
         "recipe": "stands for the recipe's fields in --set",
+        **{family: "stands for every method of that family" for family in FAMILIES},
     },
 )
 register, discover, failures, get = (

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from benchmarks.runs import paper_tables
@@ -94,8 +95,15 @@ def flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(recipe: Mapping[str, Any], reference: str = PAPER) -> dict[str, tuple[Any, Any]]:
-    """Return the fields in which a recipe trains otherwise than the paper's: (here, paper)."""
-    here, paper = flat(recipe), flat(builtin(reference) or {})
+    """Return the fields in which a recipe trains otherwise than the paper's: (here, paper).
+
+    Of a recipe that is not the suite's, such as a plug-in's file, only the name is known here.
+    """
+    usual, own = builtin(reference), str(recipe["name"])
+    if usual is None:
+        name = Path(reference).stem
+        return {} if own == name else {"name": (own, name)}
+    here, paper = flat(recipe), flat(usual)
     names = [k for k in {**paper, **here} if k not in _NOT_TRAINING]
     return {k: (here.get(k), paper.get(k)) for k in names if here.get(k) != paper.get(k)}
 

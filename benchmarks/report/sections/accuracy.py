@@ -41,7 +41,7 @@ def section(comparison: Comparison, commands: Commands) -> Section:
         return Section(tables=(plain_table(comparison, commands),))
     begun = [table for table in in_paper if paper_rows.begun(table, comparison)] or in_paper
     made = [paper_table(table, comparison, commands) for table in begun]
-    absent = [table.number for table in in_paper if table not in begun]
+    absent = [table.id for table in in_paper if table not in begun]
     if absent:
         command = commands.table(comparison, *absent)
         text = f"{not_run(absent, 'this recipe')}; to run: `{command}`"
@@ -49,9 +49,9 @@ def section(comparison: Comparison, commands: Commands) -> Section:
     return Section(tables=(made[0], *map(refer_to_previous_caveat, made[1:])))
 
 
-def not_run(numbers: Sequence[int], recipe: str) -> str:
+def not_run(tables: Sequence[str], recipe: str) -> str:
     """Return that tables have not been run, such as "Tables 7 and 8 have not been run with it"."""
-    *first, last = map(str, numbers)
+    *first, last = tables
     which = f"Tables {', '.join(first)} and {last} have" if first else f"Table {last} has"
     return f"{which} not been run with {recipe}"
 
@@ -79,8 +79,8 @@ def paper_table(table: paper_tables.Table, comparison: Comparison, commands: Com
     unnamed = Line(dict.fromkeys(table.metrics), references=references)
     rows += [group_row(group, unnamed, page) for group in paper_rows.further(table, comparison)]
     return Table(
-        slug=f"table-{table.number}-{comparison.slug}",
-        caption=f"Table {table.number} of the paper, {table.title}: {_marks(comparison)}",
+        slug=f"table-{recipe_facts.slug(table.id)}-{comparison.slug}",
+        caption=f"{table.heading}: {_marks(comparison)}",
         columns=_columns(table, comparison),
         rows=_with_best(rows),
         caveat=caveat(comparison),
@@ -165,7 +165,7 @@ def _missing_rows(
         return []
     count = "Every row is" if missing == len(rows) else f"{missing} rows are"
     count = "1 row is" if missing == 1 else count
-    return [f"{count} missing; to fill: `{commands.table(comparison, table.number)}`"]
+    return [f"{count} missing; to fill: `{commands.table(comparison, table.id)}`"]
 
 
 def _plain_notes(comparison: Comparison, commands: Commands, unlabelled: bool) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from benchmarks.report.data import recipe_facts
 from benchmarks.report.data.comparison import DEFAULT_SPLIT, Comparison
+from benchmarks.runs.plugin_tables import kept_file
+from benchmarks.runs.table_file import PluginTable
 from benchmarks.training import recipe as recipes
 
 
@@ -44,9 +46,12 @@ class Commands:
         words += ["--split", split] if split and split != DEFAULT_SPLIT else []
         return self._command([*words, *_recipe_words(comparison, recipe)], comparison)
 
-    def table(self, comparison: Comparison, *numbers: int) -> str:
-        """Return the command that fills every missing row of tables of the paper."""
-        words = ["--table", ",".join(map(str, numbers))]
+    def table(self, comparison: Comparison, *tables: int | str) -> str:
+        """Return the command that fills every missing row of tables."""
+        words = ["--table", ",".join(map(str, tables))]
+        chosen = [t for t in comparison.paper_tables if t.id in map(str, tables)]
+        files = (kept_file(self.results, t) for t in chosen if isinstance(t, PluginTable))
+        words += [w for file in dict.fromkeys(map(str, files)) for w in ("--plugin", file)]
         return self._command([*words, *_recipe_words(comparison)], comparison)
 
     def first(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from benchmarks.runs import paper_tables
+from benchmarks.runs.table_file import PluginTable
 
 
 @cache
@@ -46,7 +47,13 @@ def of_method(method: str, unseen: bool = False) -> list[str]:
 
 
 def of_row(table: paper_tables.Table, row: paper_tables.Row) -> list[str]:
-    """Return known causes for a row: those of its method, then its own."""
+    """Return known causes for a row: those of its method, then its own.
+
+    Of a plug-in's table nothing is known but what its file notes.
+    """
+    if isinstance(table, PluginTable):
+        note = table.published_note(row)
+        return [f"Published: {note}."] if note else []
     own = _content()["rows"].get(table.number, {}).get(row.published, ())
     return [*of_method(row.method, table.headline != paper_tables.KNN), *own]
 

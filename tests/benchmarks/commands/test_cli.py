@@ -13,7 +13,7 @@ from PIL import Image
 
 from benchmarks.commands.cli import main
 from benchmarks.training.trainer import Trainer
-from methods import names
+from methods import get, names
 from methods.testing.check import check_method
 
 EXAMPLE_PLUGIN = Path(__file__).parents[2] / "example_plugin"
@@ -78,7 +78,8 @@ def test_recipe_file_states_options_and_the_command_line_wins(bench, tmp_path, t
         (["--set", "recipe.batch_size=99999"], "batch_size"),
         (["--table", "77"], "Unknown table"),
         (["--table", "1", "--dataset", "digits"], "table 1 is on cifar10"),
-        (["--table", "1,x"], "expected numbers joined by commas, found 'x'"),
+        (["--table", "1,x"], "Unknown table 'x'"),
+        (["--table", ","], "expected names joined by commas"),
         (["--table", "7", "--table", "2"], "run them by two commands"),
         (["--table", "7", "--methods", "nce"], "table 7 has no row of nce"),
         (["--split", "unlabeled"], "Unknown split of digits"),
@@ -202,10 +203,31 @@ def test_list_names_everything(bench):
     assert "temperature=0.1" in output
     assert "paper" in bench("list", "recipes").output
     assert "cifar10" in bench("list", "datasets").output
+    assert "resnet18 " in bench("list", "backbones").output
+    assert "googlenet.h5" in bench("list", "backbones").output
     listed = bench("list", "tables").output
     assert [line.split()[0] for line in listed.splitlines()] == list("12345678")
     assert "10 rows, 4 of them quoted" in listed
     assert bench("list", "runs").output == ""
+
+
+def test_list_shows_each_method_below_its_family(bench):
+    shown, family = {}, ""
+    for line in bench("list", "methods").output.splitlines():
+        if line.startswith("  "):
+            shown[line.split()[0]] = family
+        else:
+            family = line.removesuffix(":")
+    assert shown == {name: get(name).family for name in names(labelled=True)}
+
+
+def test_list_shows_backbones_of_plugins_and_those_that_fail(bench, tmp_path):
+    (tmp_path / "broken.py").write_text("raise OSError('gone')")
+    example = Path(__file__).parents[2] / "examples" / "own_backbone.py"
+    words = ["--plugin", str(example), "--plugin", str(tmp_path / "broken.py")]
+    listed = bench("list", "backbones", *words).output
+    assert "three-layers" in listed
+    assert "broken.py: not available: " in listed
 
 
 def test_unreadable_k_larger_than_the_bank_is_clipped(bench, tiny_recipe, tmp_path):

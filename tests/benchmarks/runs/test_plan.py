@@ -7,7 +7,8 @@ from benchmarks.data import datasets
 from benchmarks.data.transforms.augment import Augmentation
 from benchmarks.runs.plan import choose, make_plan
 from benchmarks.training.recipe import read
-from methods import names
+from methods import get, names
+from methods.base import FAMILIES
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,23 @@ def test_table_without_that_method():
         choose(["nce"], [7])
     with pytest.raises(UsageProblem, match="tables 7, 8 have no row of nce"):
         choose(["nce"], [7, 8])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_stands_for_its_methods_without_labels(family):
+    chosen = [choice.method for choice in choose([family])]
+    assert chosen
+    assert {method.family for method in chosen} == {family}
+    assert not any(method.uses_labels for method in chosen)
+    every = [get(name) for name in names() if get(name).family == family]
+    assert chosen == every
+
+
+def test_families_and_methods_stand_together_each_method_once():
+    (first, *others) = [choice.method.name for choice in choose(["simclr", "contrastive", "nce"])]
+    assert first == "simclr"
+    assert "simclr" not in others
+    assert {"dcl", "nce"} <= set(others)
 
 
 def test_a_table_has_its_rows_once_and_shares_the_full_one(digits, tiny_recipe):
