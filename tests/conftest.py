@@ -18,6 +18,7 @@ from benchmarks.backbones.base import BACKBONES
 from benchmarks.commands.cli import main
 from benchmarks.data.datasets.base import DATASETS
 from benchmarks.runs import plugin_tables
+from helpers.small_methods import SMALL
 from methods.base import registry
 
 TINY = {
@@ -28,7 +29,11 @@ TINY = {
     "epochs": 3,
     "knn_k": 20,
     "lr_factors": {2: 0.1},
-    "methods": {"deepcluster": {"clusters": 12}, "nce": {"noise": 64}},
+    "methods": {
+        "deepcluster": {"clusters": 12},
+        "nce": {"noise": 64},
+        **{name: dict(SMALL[name]) for name in ("swav", "nnclr", "moco", "moco-v2")},
+    },
 }
 
 

@@ -19,11 +19,13 @@ import click
 
 from benchmarks.commands.interrupt import INTERRUPTED
 from benchmarks.common.errors import BenchError, one_line
-from benchmarks.common.output import steady_output
+from benchmarks.common.output import output_failed, steady_output
 
 DEBUG = "BENCH_DEBUG"
 """Environment variable: set, an unforeseen error shows its traceback."""
 FAILED, USAGE = 1, 2
+PRINTED = frozenset({"list"})
+"""Commands that have failed if their output is lost; the others leave files."""
 
 
 class Interrupted(BenchError):
@@ -61,11 +63,14 @@ class Guarded(click.Group):
         It would print an empty line and take both for the wish to end.
         """
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted("Interrupted.") from None
         except EOFError as error:
             raise RuntimeError(f"a file ends too early: {error}") from error
+        if ctx.invoked_subcommand in PRINTED and output_failed():
+            ctx.exit(FAILED)
+        return result
 
 
 def _guarded(command: Callable[[], Any]) -> int:

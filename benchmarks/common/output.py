@@ -18,6 +18,8 @@ class _Steady:
 
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream, self._name, self._lost = stream, name, False
+        self.failed = False
+        """Whether something was lost, other than by a reader's leave."""
 
     def write(self, text: str) -> int:
         """Write the text, or drop it; returns its length in both cases."""
@@ -57,11 +59,17 @@ class _Steady:
             # What the stream still holds is written when Python ends: that must not fail either.
             _discard(self._stream.fileno())
         left = isinstance(error, ValueError) or error.errno == errno.EPIPE
+        self.failed = not left
         if self._name == "stdout" and not left:
             print(
                 f"Standard output cannot be written ({error}); the work goes on without it.",
                 file=sys.stderr,
             )
+
+
+def output_failed() -> bool:
+    """Return whether standard output could not be written, inside `steady_output`."""
+    return isinstance(sys.stdout, _Steady) and sys.stdout.failed
 
 
 def _discard(descriptor: int) -> None:

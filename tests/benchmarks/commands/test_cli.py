@@ -20,7 +20,7 @@ EXAMPLE_PLUGIN = Path(__file__).parents[2] / "example_plugin"
 
 
 def knn_of(record):
-    return record["final"]["measurements"]["knn@embedding"]["value"]
+    return record["final"]["measurements"][f"knn@{record['representation']}"]["value"]
 
 
 def records_below(results: Path) -> list[dict]:

@@ -37,7 +37,9 @@ def test_knn_is_that_of_the_headline_representation(stores):
     found = evaluator.evaluate(last=False)
     rows = evaluator.embedder.embed_images(every=True)
     expected = accuracy(rows.bank["embedding"], stores, rows.test["embedding"])
-    assert found.metrics == {"knn": pytest.approx(expected)}
+    bank = rows.bank["embedding"]
+    spread = np.mean(np.std(bank.astype(np.float64), axis=0)) * bank.shape[1] ** 0.5
+    assert found.metrics == {"knn": pytest.approx(expected), "spread": pytest.approx(spread)}
     assert np.array_equal(found.test, rows.test["embedding"])
     assert list(found.embedded.bank) == ["embedding"]
     last = evaluator.evaluate(last=True)
@@ -62,14 +64,14 @@ def test_a_memory_bank_votes_on_the_headline(stores):
     evaluator = make_trainer(stores, method).evaluator
     found = evaluator.evaluate(last=False)
     assert found.metrics["memory_knn"] == pytest.approx(accuracy(method.bank, stores, found.test))
-    assert set(found.metrics) == {"knn", "memory_knn"}
+    assert set(found.metrics) == {"knn", "memory_knn", "spread"}
     assert evaluator.memory()["memory"].shape == (50, 4)
 
 
 def test_a_memory_of_other_images_than_the_banks_does_not_vote(stores):
     evaluator = make_trainer(Stores(store(50), stores.train, stores.test), Remembers()).evaluator
     assert evaluator.memory() == {}
-    assert set(evaluator.evaluate(last=True).metrics) == {"knn"}
+    assert set(evaluator.evaluate(last=True).metrics) == {"knn", "spread"}
 
 
 def test_a_bank_of_its_own_is_what_knn_compares_with(stores):
