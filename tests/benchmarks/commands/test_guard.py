@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from benchmarks.commands.guard import Guarded
 from benchmarks.common.errors import DataProblem, UsageProblem, one_line, shown, unknown_name
-from benchmarks.runs.store import folder_name, path_part
 
 
 def ending(error: BaseException, monkeypatch, tmp_path):
@@ -113,22 +112,3 @@ def test_what_messages_show_is_bounded_and_moves_no_cursor():
         assert len(shown(value)) < 400
     assert one_line("a\n\tb\x1b[2K\u2028c") == "a b\\x1b[2K c"
     assert "Did you mean" not in str(unknown_name("x", "z" * 10**5, ["abc"]))
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["..", "../../x", "a/b", "a:b", "~", "a\0b", "\r\n", "", "x" * 999, "猫" * 999, "\udcff"],
-)
-def test_names_in_paths_lead_nowhere_and_are_bounded(name):
-    folder = folder_name(name, name, name, 0, "ab" * 32)
-    assert Path(folder).name == folder
-    assert folder.isprintable()
-    assert len(folder.encode()) < 255 - len(".part")
-    assert path_part(name)[0] not in ".~"
-
-
-def test_usual_names_stay_and_long_ones_are_told_apart():
-    assert folder_name("digits", "nce", "my recipe", 3, "ab" * 32) == (
-        "digits-nce-my recipe-s3-abababab"
-    )
-    assert path_part("x" * 99 + "a") != path_part("x" * 99 + "b")
