@@ -96,7 +96,7 @@ _OTHERS = {
 """Units of all else that the suite's own methods and the trainer measure."""
 _FAMILIES = (
     (re.compile(r"recall_at_\d+"), PERCENT),
-    (re.compile(r"attribute_(auc|overlap)_.+"), FRACTION),
+    (re.compile(r"attribute_(auc|overlap)_[^@]+"), FRACTION),
     (re.compile(r"assignment_(test|train)_(mean|best)"), PERCENT),
 )
 """Units of the metrics of embeddings whose names have a part of their own."""

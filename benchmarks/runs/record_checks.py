@@ -41,12 +41,12 @@ def flaw_of_record(content: Mapping[str, Any]) -> str | None:
     Args:
         content: the record as plain data, of the types that its schema states.
     """
+    if _depth(content) > DEEPEST:  # first: what follows goes down by recursion
+        return "nested too deeply"
     try:
         json.dumps(content, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return "expected Unicode text, found half a character"
-    if _depth(content) > DEEPEST:
-        return "nested too deeply"
     for place, value in _numbers(content):
         if flaw := _flaw_of_number(place, value):
             return f"{'.'.join(place)}: {flaw}"

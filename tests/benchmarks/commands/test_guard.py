@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from benchmarks.commands.guard import Guarded
 from benchmarks.common.errors import DataProblem, UsageProblem
-from benchmarks.runs.store import folder_name, path_part
 
 
 def ending(error: BaseException, monkeypatch, tmp_path):
@@ -104,22 +103,3 @@ def test_names_that_the_terminal_cannot_show_are_escaped(tmp_path):
     )
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["..", "../../x", "a/b", "a:b", "~", "a\0b", "\r\n", "", "x" * 999, "猫" * 999, "\udcff"],
-)
-def test_names_in_paths_lead_nowhere_and_are_bounded(name):
-    folder = folder_name(name, name, name, 0, "ab" * 32)
-    assert Path(folder).name == folder
-    assert folder.isprintable()
-    assert len(folder.encode()) < 255 - len(".part")
-    assert path_part(name)[0] not in ".~"
-
-
-def test_usual_names_stay_and_long_ones_are_told_apart():
-    assert folder_name("digits", "nce", "my recipe", 3, "ab" * 32) == (
-        "digits-nce-my recipe-s3-abababab"
-    )
-    assert path_part("x" * 99 + "a") != path_part("x" * 99 + "b")

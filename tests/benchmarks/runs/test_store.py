@@ -10,50 +10,7 @@ import pytest
 from benchmarks.common.errors import BenchError
 from benchmarks.runs import store as records
 from benchmarks.runs.store import RunRecord, StoredRun
-
-METHOD = {
-    "hyper_parameters": {}, "changed": {}, "uses_labels": False, "revision": 1, "file": None,
-    "sha256": None, "package": None, "version": None,
-}  # fmt: skip
-DATASET = {
-    "split": "train", "bank_images": None, "unseen": False, "partial": False, "understood": (),
-    "notes": (), "left_out": {}, "path": "",
-}  # fmt: skip
-
-
-def make_record(**changes) -> RunRecord:
-    content = {
-        "key": "ab" * 32,
-        "schema_version": 2,
-        "method": {**METHOD, "name": "invaspread", "paper": "Ye et al., CVPR 2019"},
-        "dataset": {
-            "name": "digits", "digest": "d", "train_images": 10, "test_images": 5, "classes": 10,
-            "image_size": 8, "labelled": True, **DATASET,
-        },
-        "recipe": {"name": "tiny", "epochs": 2},
-        "seed": 0,
-        "recipe_changed": {},
-        "representation": "embedding",
-        "final": {"epoch": 2, "measurements": measured(knn=50.0)},
-        "best": {"epoch": 1, "metric": "knn@embedding", "value": 60.0},
-        "undefined": {}, "caveats": {}, "notes": (), "weights": None, "slices": (),
-        "images_seen": 40,
-        "seconds": {"train": 1.0, "evaluate": 0.5},
-        "environment": {
-            "python": "3.11", "platform": "Linux", "device": "cpu", "precision": "fp32",
-            "threads": 1, "packages": {},
-        },
-        "started": "2026-01-01T00:00:00+00:00",
-        "finished": "2026-01-01T00:00:01+00:00",
-    }  # fmt: skip
-    return RunRecord.model_validate({**content, **changes})
-
-
-def measured(**values) -> dict[str, dict]:
-    return {
-        (f"{k}@embedding" if k in ("knn", "nmi") else k): {"value": v, "unit": "", "protocol": ""}
-        for k, v in values.items()
-    }
+from helpers.records import METHOD, make_record, measured
 
 
 def store(results: Path, record: RunRecord) -> Path:
@@ -289,14 +246,3 @@ def test_a_bare_name_means_the_headline_representation():
     assert record.value("knn@memory") is None
     assert record.headline == "kNN (features) 60.0"
     assert make_record(final=final).value("loss") == 1.5
-
-
-def test_how_images_were_read_does_not_tell_them_apart():
-    facts = {"name": "folder", "digest": "ab", "train_images": 5, "test_images": 2, "classes": 2,
-             "image_size": 32, "labelled": True, **DATASET}  # fmt: skip
-    plain = records.DatasetFacts(**facts)
-    reading = {"understood": ("x",), "notes": ("y",), "left_out": {"empty": 1}, "path": "/a"}
-    told = records.DatasetFacts(**facts | reading)
-    assert plain != told
-    assert plain.identity() == told.identity()
-    assert records.DatasetFacts(**facts | {"digest": "cd"}).identity() != plain.identity()
