@@ -70,7 +70,7 @@ class MOM(Method):
 
     name = "mom"
     paper = "Iscen et al., CVPR 2018"
-    family = "triplets"
+    family = "triplet"
     views = 1
     positives: Tensor
     positive_weights: Tensor

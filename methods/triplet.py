@@ -64,7 +64,7 @@ class Triplet(Method):
 
     name = "triplet"
     paper = "Schroff et al., CVPR 2015"
-    family = "triplets"
+    family = "triplet"
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ from benchmarks.training import recipe as recipes
 from benchmarks.training.loggers.console import make_progress
 from benchmarks.training.recipe import Recipe, RecipeFile
 from benchmarks.training.recipe.overrides import RECIPE, parse_settings
-from methods.base import FAMILIES, registry
+from methods.base import FAMILY_WORDS, registry
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _known(methods: Sequence[str], failed: dict[str, str]) -> Sequence[str]:
         methods: the names that were asked for.
         failed: plug-ins that failed; takes those names too.
     """
-    known = {*registry.names(labelled=True), *FAMILIES, ALL}
+    known = {*registry.names(labelled=True), *FAMILY_WORDS, ALL}
     unknown = [name for name in methods if name not in known] if failed else []
     if not unknown:
         return methods

@@ -19,7 +19,7 @@ from benchmarks.training.recipe.overrides import RECIPE, check_methods, defaults
 from methods import Method
 from methods import get as get_method
 from methods import names as method_names
-from methods.base import FAMILIES
+from methods.base import FAMILY_WORDS
 
 ALL = "all"
 """Stands for every method that uses no labels."""
@@ -83,11 +83,12 @@ def methods_of(word: str) -> list[str]:
     """
     if word == ALL:
         return method_names()
-    if word in FAMILIES:
-        return [name for name in method_names() if get_method(name).family == word]
+    if word in FAMILY_WORDS:
+        family = FAMILY_WORDS[word]
+        return [name for name in method_names() if get_method(name).family == family]
     known = method_names(labelled=True)
     if word not in known:
-        raise unknown_name("method", word, [*known, *FAMILIES, ALL])
+        raise unknown_name("method", word, [*known, *FAMILY_WORDS, ALL])
     return [word]
 
 

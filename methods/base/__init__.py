@@ -7,10 +7,11 @@ if TYPE_CHECKING:
     from methods.base.batch import Batch, Clock, TrainingSet, View, Views, views_of
     from methods.base.encoder import Encoder, as_encoder, check_encoder
     from methods.base.method import Method, embedding_size, feature_size, normalise
-    from methods.base.registry import FAMILIES
+    from methods.base.registry import FAMILIES, FAMILY_WORDS
 
 __all__ = [
     "FAMILIES",
+    "FAMILY_WORDS",
     "Batch",
     "Clock",
     "Encoder",
@@ -29,7 +30,7 @@ _MODULES = {
     "batch": ("Batch", "Clock", "TrainingSet", "View", "Views", "views_of"),
     "encoder": ("Encoder", "as_encoder", "check_encoder"),
     "method": ("Method", "embedding_size", "feature_size", "normalise"),
-    "registry": ("FAMILIES",),
+    "registry": ("FAMILIES", "FAMILY_WORDS"),
 }
 
 

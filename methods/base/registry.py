@@ -189,8 +189,10 @@ def _methods() -> Iterator[str]:
             yield f"methods.{module.name}"
 
 
-FAMILIES = ("instance", "contrastive", "siamese", "cluster", "triplets", "baseline")
-"""What kinds of methods there are; each stands for its methods on the command line."""
+FAMILIES = ("instance", "contrastive", "siamese", "cluster", "triplet", "baseline")
+"""What kinds of methods there are."""
+FAMILY_WORDS = {"triplets" if family == "triplet" else family: family for family in FAMILIES}
+"""Family by the word that stands for its methods on the command line; `triplet` is a method."""
 
 METHODS: "Registry[Method]" = Registry(
     "method",
@@ -200,7 +202,7 @@ METHODS: "Registry[Method]" = Registry(
     {
         "all": "stands for every method on the command line",
         "recipe": "stands for the recipe's fields in --set",
-        **{family: "stands for every method of that family" for family in FAMILIES},
+        **{family: "stands for every method of that family" for family in FAMILY_WORDS},
     },
 )
 register, discover, failures, get = (

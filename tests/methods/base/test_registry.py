@@ -7,7 +7,7 @@ import pytest
 
 import methods
 from methods import Method
-from methods.base import FAMILIES, registry
+from methods.base import FAMILY_WORDS, registry
 from methods.base.code import code_of, foreign_digests
 
 OWN = {
@@ -210,7 +210,7 @@ def test_nothing_of_a_file_that_fails_stays_registered(tmp_path):
     assert "half" not in registry.names()
 
 
-@pytest.mark.parametrize("name", ["all", "recipe", *FAMILIES])
+@pytest.mark.parametrize("name", ["all", "recipe", *FAMILY_WORDS])
 def test_words_of_the_command_line_are_no_names(tmp_path, name):
     with pytest.raises(ValueError, match=f"'{name}' stands for .*choose another name") as raised:
         registry.load_file(plugin(tmp_path, name=name))
