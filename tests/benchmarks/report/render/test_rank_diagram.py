@@ -1,6 +1,7 @@
 import re
 import xml.etree.ElementTree as ET
 
+import matplotlib as mpl
 import numpy as np
 
 from benchmarks.report.data import ranking
@@ -54,9 +55,17 @@ def test_names_do_not_overlap_and_stay_inside_with_many_methods(results):
         assert np.diff(sorted(ys)).min() > plot_style.FONT
 
 
-def test_drawing_twice_gives_the_same_file_with_ids_of_its_own(results):
+def test_the_file_depends_on_no_date_and_no_setting_of_the_reader(results, monkeypatch):
     found = ranking.ranking(comparisons_of(results))
-    assert rank_diagram.draw(found, "one") == rank_diagram.draw(found, "one")
+    svg = rank_diagram.draw(found, "one")
+    rank_diagram.draw(found, "two")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    with mpl.rc_context({"font.size": 30, "svg.hashsalt": "other", "svg.fonttype": "path"}):
+        assert rank_diagram.draw(found, "one") == svg
+
+
+def test_two_diagrams_on_a_page_share_no_ids(results):
+    found = ranking.ranking(comparisons_of(results))
     first, second = (
         set(re.findall(r' id="([^"]+)"', rank_diagram.draw(found, name))) for name in ("one", "two")
     )
