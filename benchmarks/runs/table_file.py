@@ -128,7 +128,7 @@ class _Line:
         text = self.cell(column)
         try:
             options = json.loads(text) if text else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self.wrong(column, 'JSON such as {"k": 5}', f"{shown(text)} ({error})") from error
         if not isinstance(options, dict):
             raise self.wrong(column, 'an object such as {"k": 5}', shown(text))
@@ -204,7 +204,10 @@ def _recipe(cell: str, path: Path) -> str:
 
 def _lines(path: Path, content: bytes) -> Iterator[_Line]:
     reader = csv.DictReader(io.StringIO(text_of(path, content), newline=""), strict=True)
-    header = [name.strip() for name in reader.fieldnames or ()]
+    try:
+        header = [name.strip() for name in reader.fieldnames or ()]
+    except csv.Error as error:
+        raise UsageProblem(f"{path}, line 1: expected CSV, found {error}") from error
     for column in NEEDED:
         if column not in header:
             raise UsageProblem(

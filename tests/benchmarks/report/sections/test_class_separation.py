@@ -4,50 +4,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 
-from benchmarks.report.data import separation
 from benchmarks.report.data.compare import planned
 from benchmarks.report.render import separation_plot
 from benchmarks.report.sections import class_separation
 from benchmarks.report.text.commands import Commands
 from benchmarks.runs import store
-from evaluation.metrics.separation import BINS
+from helpers.similarities import add, frame_of, made_up
 
 COMMANDS = Commands(Path("results"))
-EDGES = np.linspace(-1, 1, 81)
-
-
-def frame_of(sides):
-    """Return a table of histograms; `sides` has (positive, negative) similarities by attribute."""
-    return pd.concat(
-        pd.DataFrame(
-            {
-                "attribute": name,
-                "kind": kind,
-                "low": EDGES[:-1],
-                "count": np.histogram(side, EDGES)[0],
-            }
-        )
-        for name, pair in sides.items()
-        for kind, side in zip(("positive", "negative"), pair, strict=True)
-    )
-
-
-def made_up(shift=0.3, seed=0):
-    random = np.random.default_rng(seed)
-    sides = random.normal(0.3 + shift, 0.1, 500), random.normal(0.3, 0.1, 700)
-    return tuple(np.clip(side, -1, 1) for side in sides)
-
-
-def add(results, method, *, sides=None, auc=0.8, attribute_auc=None, knn=(20.0, 40.0), **run):
-    figures = {"similarity_overlap": 0.4, "similarity_auc": auc}
-    if attribute_auc is not None:
-        figures |= {"attribute_overlap": 0.5, "attribute_auc": attribute_auc}
-    folder = results.add(method, list(knn), figures=figures, **run)
-    frame = frame_of({"class": made_up()} if sides is None else sides)
-    store.write_frame(folder, store.SIMILARITIES, frame)
-    return folder
 
 
 def section_of(results):
@@ -59,49 +24,6 @@ def areas(svg, colour):
     return len(re.findall(rf"<path[^>]*fill: {colour}; fill-opacity: 0.35", svg)) - 1
 
 
-def test_bins_are_those_of_the_evaluation():
-    assert len(separation.EDGES) - 1 == BINS == 80
-    np.testing.assert_allclose(np.diff(separation.EDGES), 0.025)
-
-
-def test_densities_integrate_to_one_and_follow_the_counts(results):
-    add(results, "nce")
-    (run,) = results.comparison().runs
-    found = separation.densities(run)["class"]
-    np.testing.assert_allclose(found.sum(axis=1) * 0.025, 1.0)
-    for density, side in zip(found, made_up(), strict=True):
-        expected, _ = np.histogram(side, EDGES, density=True)
-        np.testing.assert_allclose(density, expected)
-
-
-def test_bins_without_counts_may_be_left_out_in_any_order(results):
-    folder = add(results, "nce")
-    (run,) = results.comparison().runs
-    whole = separation.densities(run)["class"]
-    frame = run.frame(store.SIMILARITIES)
-    store.write_frame(folder, store.SIMILARITIES, frame[frame["count"] > 0].iloc[::-1])
-    np.testing.assert_array_equal(separation.densities(run)["class"], whole)
-
-
-def test_the_area_of_two_seeds_is_their_mean(results):
-    add(results, "nce", sides={"class": made_up(seed=1)})
-    add(results, "nce", sides={"class": made_up(seed=2)}, seed=1)
-    (found,) = separation.measured(results.comparison())
-    first, second = (separation.densities(run)["class"] for run in results.comparison().runs)
-    np.testing.assert_allclose(found.densities("class"), (first + second) / 2)
-
-
-@pytest.mark.parametrize("shift", [-0.2, 0.0, 0.1, 0.5])
-def test_the_binned_auc_is_the_area_under_the_roc_curve_of_binned_values(results, shift):
-    sides = made_up(shift)
-    add(results, "nce", sides={"class": sides})
-    (run,) = results.comparison().runs
-    places = np.digitize(np.concatenate(sides), EDGES[:-1])  # 1 is in the last bin
-    truth = np.repeat([1, 0], [len(side) for side in sides])
-    found = separation.binned_auc(separation.densities(run)["class"])
-    assert found == pytest.approx(roc_auc_score(truth, places))
-
-
 def test_figure_5_has_a_panel_a_method_in_one_plot(results, texts):
     for method in ("random-cnn", "nce", "invaspread"):
         add(results, method)
@@ -111,14 +33,6 @@ def test_figure_5_has_a_panel_a_method_in_one_plot(results, texts):
     assert {"random-cnn", "nce", "invaspread"} <= set(texts(plot.svg))
     assert "exemplar" not in texts(plot.svg)
     assert texts(plot.svg).count("0.80") == 3
-
-
-def test_similarities_are_on_one_axis_that_holds_them_all(results):
-    add(results, "nce", sides={"class": (np.array([-0.61, 0.4]), np.array([0.1, 0.2]))})
-    add(results, "exemplar", sides={"class": (np.array([0.99]), np.array([0.3]))})
-    found = separation.measured(results.comparison())
-    panels = [separation.Panel("", one.densities("class"), None) for one in found]
-    assert separation_plot._range(panels) == (-0.75, 1.0)
 
 
 def test_figure_6_shows_the_untrained_network_the_papers_method_and_the_best_other(results, texts):

@@ -16,21 +16,6 @@ def rows(comparison):
     return {row.cells["method"].code: row for row in table.rows}
 
 
-@pytest.mark.parametrize(
-    ("method", "stated", "digitised"),
-    [
-        ("invaspread", 2, 5.7),
-        ("nce", 25, 30.6),
-        ("exemplar", 45, 56.3),
-        ("deepcluster", None, 68),
-        ("triplet", None, None),
-    ],
-)
-def test_the_papers_epochs_come_from_its_text_and_its_figure(method, stated, digitised):
-    assert learning.published_epochs(method, "text_stated") == stated
-    assert learning.published_epochs(method, "digitised") == digitised
-
-
 def test_measured_epochs_stand_beside_the_papers(results):
     results.add("invaspread", [50.0, 70.0], recipe="paper", seconds_per_epoch=10.0)
     cells = rows(results.comparison())["invaspread"].cells
@@ -80,23 +65,6 @@ def test_a_variant_is_not_compared_with_the_papers_figure(results):
     results.add("invaspread", [50.0, 70.0], changed={"temperature": 0.05})
     found = rows(results.comparison())["invaspread (temperature = 0.05)"]
     assert "digitised" not in found.cells
-
-
-@pytest.mark.parametrize(
-    ("untrained", "tops", "target"),
-    [
-        (30.0, {"nce": 21.0, "triplet": 39.7, "triplet-hard": 38.4, "invaspread": 53.0}, 35.0),
-        (30.0, {"nce": 85.0, "invaspread": 84.9}, 80.0),
-        (30.0, {"nce": 31.0, "invaspread": 53.0}, None),
-        (30.0, {"invaspread": 53.0}, None),
-    ],
-)
-def test_the_own_target_is_the_highest_that_two_methods_share(results, untrained, tops, target):
-    results.add("random-cnn", [untrained])
-    for method, top in tops.items():
-        results.add(method, [20.0, top, top - 1])
-    results.add("invaspread", [20.0, 53.0], changed={"temperature": 0.05})  # not another method
-    assert learning.own_target(results.comparison()) == target
 
 
 def test_other_data_sets_have_only_their_own_target(results):
