@@ -25,13 +25,14 @@ from benchmarks.runs.record import SCHEMA_VERSION as SCHEMA_VERSION
 from benchmarks.runs.record import DatasetFacts as DatasetFacts
 from benchmarks.runs.record import Environment as Environment
 from benchmarks.runs.record import RunRecord as RunRecord
-from benchmarks.runs.record_checks import flaw_of_epochs, flaw_of_record
+from benchmarks.runs.record_checks import flaw_of_record
 from benchmarks.runs.upgrade import upgrade
+from benchmarks.training.history import CHECKPOINT as CHECKPOINT
+from benchmarks.training.history import flaw_of_epochs
 
-RECORD, EPOCHS, CHECKPOINT, EMBEDDINGS, FAILED = (
+RECORD, EPOCHS, EMBEDDINGS, FAILED = (
     "run.json",
     "epochs.parquet",
-    "checkpoint.pt",
     "embeddings.npz",
     "failed.json",
 )

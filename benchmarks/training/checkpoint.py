@@ -13,8 +13,7 @@ from torch import Tensor
 
 from benchmarks.common.errors import BenchError
 from benchmarks.common.files import Unreadable, atomic_path, one_line, unreadable
-from benchmarks.runs.record_checks import flaw_of_epochs
-from benchmarks.runs.store import CHECKPOINT
+from benchmarks.training.history import CHECKPOINT, flaw_of_epochs
 from benchmarks.training.slices import Slice, from_tensor, to_tensor
 from methods import Method
 

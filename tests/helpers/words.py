@@ -42,6 +42,8 @@ PLOTS = ("report/render/", "report/document.py", "report/write.py", "sections/le
          "sections/embedding_map.py", "sections/gallery.py", "sections/class_separation.py",
          "sections/label_free.py")  # fmt: skip
 """Where figures are drawn: there a figure is a figure."""
+RENAMED = ("training/recipe/schema.py", "training/recipe/reader.py")
+"""Where recipes of older versions are read, which call the setting `partners`."""
 
 WORDS = {
     "figure": Banned(
@@ -56,7 +58,7 @@ WORDS = {
     "image's number": Banned(r"image(['’]s|s['’])? numbers?", "index"),
     "carry out": Banned(r"(carry|carries|carried)[ _]out", "execute"),
     "workplace": Banned(r"workplaces?", "run context"),
-    "partners": Banned(r"partners", "positive: self or neighbour"),
+    "partners": Banned(r"partners", "positive: self or neighbour", files=RENAMED),
     "coin": Banned(r"coins?", "with probability 1/2"),
     "stands above": Banned(r"stands above", "takes precedence; overrides"),
     "remark": Banned(r"remarks?", "footnote"),

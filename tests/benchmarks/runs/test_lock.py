@@ -189,7 +189,7 @@ def test_lost_output_decides_no_run(tiny_recipe, tmp_path, words):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     command = (
-        f"'{sys.executable}' -m benchmarks.commands.cli run --methods nce --recipe '{tiny_recipe}'"
+        f"'{sys.executable}' -m benchmarks run --methods nce --recipe '{tiny_recipe}'"
     )
     command += f" --results '{tmp_path}/r' {words}"
     process = subprocess.run(

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.runs.record_checks import DEEPEST, MOST, flaw_of_epochs, flaw_of_record
+from benchmarks.runs.record_checks import DEEPEST, MOST, flaw_of_record
+from benchmarks.training.history import flaw_of_epochs
 from helpers.records import make_record
 
 

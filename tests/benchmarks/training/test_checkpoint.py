@@ -27,9 +27,17 @@ def history(epochs: int = 2) -> pd.DataFrame:
     )
 
 
+class Encoder(nn.Linear):
+    """The smallest one: a linear layer that states its width."""
+
+    @property
+    def embedding_size(self) -> int:
+        return self.out_features
+
+
 def trained(name: str = "npsoftmax"):
     torch.manual_seed(0)
-    method = get(name)(nn.Linear(3, 4), instances=6)
+    method = get(name)(Encoder(3, 4), instances=6)
     optimizer = torch.optim.SGD(method.parameter_groups(), lr=0.1, momentum=0.9)
     for _ in range(2):
         method.encoder(torch.randn(5, 3)).sum().backward()
@@ -86,7 +94,7 @@ def test_damaged_checkpoints(tmp_path):
 
 def test_checkpoint_of_another_network(tmp_path):
     checkpoint.save(tmp_path, KEY, *trained(), history())
-    other = get("npsoftmax")(nn.Linear(3, 5), instances=6)
+    other = get("npsoftmax")(Encoder(3, 5), instances=6)
     with pytest.raises(checkpoint.DamagedCheckpoint, match="does not fit npsoftmax"):
         checkpoint.restore(checkpoint.load(tmp_path, KEY, CPU), other, None)
 
