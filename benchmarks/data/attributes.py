@@ -48,6 +48,6 @@ def attributes(dataset: str, classes: Sequence[str]) -> dict[str, NDArray[np.boo
         raise DataProblem(
             f"attributes of {dataset}: expected classes among {', '.join(known.index)}; found "
             f"{', '.join(map(repr, unknown))}. Use the official class names, or add a row for each "
-            f"to benchmarks/{FILE}."
+            f"to benchmarks/data/{FILE}."
         )
     return {str(name): has.to_numpy(np.bool_) for name, has in known.loc[list(classes)].items()}

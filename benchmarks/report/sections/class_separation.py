@@ -109,7 +109,7 @@ def _attribute_table(
                 same="that are like it in the attribute (both have it, or neither)",
                 other="that are not",
             ),
-            "The table of attributes is the suite's own (`benchmarks/attributes.csv`): the "
+            "The table of attributes is the suite's own (`benchmarks/data/attributes.csv`): the "
             "paper does not print the one that it used.",
             *([_BINNED] if binned else []),
         ),

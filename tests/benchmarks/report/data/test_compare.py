@@ -1,3 +1,5 @@
+from benchmarks.report.data.compare import canonical, compare
+
 FILE = {"file": "googlenet.h5", "sha256": "ab" * 32, "published": True}
 
 
@@ -183,3 +185,26 @@ def test_runs_from_other_weights_are_not_averaged(results):
         results.add("nce", [20.0], dataset="cars196", recipe="unseen", seed=seed,
                     weights={**FILE, "sha256": sha256})  # fmt: skip
     assert labels(results.comparison()) == ["nce (weights = abababab)", "nce (weights = cdcdcdcd)"]
+
+
+def test_equal_values_have_one_text_whatever_their_order_and_others_another():
+    assert canonical({"a": 1, "b": [2]}, "x") == canonical({"b": [2], "a": 1}, "x")
+    texts = {canonical(*parts) for parts in (("a", "b"), ("a,b",), (1,), ("1",), (True,), (None,))}
+    assert len(texts) == 6
+
+
+def test_of_no_runs_there_are_no_comparisons():
+    assert compare([], []) == []
+
+
+def test_the_order_in_which_runs_are_read_makes_no_difference(results):
+    results.add("invaspread", [20.0], **ablate(crop_scale=None))
+    results.add("nce", [20.0], recipe="digits", dataset="digits")
+    for seed in (1, 0):
+        results.add("invaspread", [30.0], seed=seed)
+    runs, failures = results.read()
+    forwards, backwards = compare(runs, failures), compare(runs[::-1], failures)
+    assert [(c.label, labels(c)) for c in forwards] == [(c.label, labels(c)) for c in backwards]
+    assert [[g.seeds for g in c.groups] for c in forwards] == [
+        [g.seeds for g in c.groups] for c in backwards
+    ]

@@ -1,6 +1,7 @@
 import pytest
 
 from benchmarks.report.data.labels import beyond_recipe
+from benchmarks.report.data.labels import labels as labels_of
 
 BIRDS = {"dataset": "cub200", "recipe": "unseen-quick"}
 FILE = {"file": "googlenet.h5", "sha256": "ab" * 32, "published": True}
@@ -69,3 +70,17 @@ def test_what_learns_from_labels_says_so_in_its_label(results):
         "lifted (margin = 0.5), learns from labels",
         "lifted, learns from labels, without flip",
     ]
+
+
+def test_no_two_groups_are_called_the_same(results):
+    for noise in (64, 128):
+        for flip in (0.0, 0.5):
+            results.add("nce", [20.0], changed={"noise": noise},
+                        recipe_changed={"augmentation.flip": flip})  # fmt: skip
+    results.add("nce", [20.0], environment={"precision": "bf16"}, changed={"noise": 64})
+    found = [group.label for group in results.comparison().groups]
+    assert len(set(found)) == len(found) == 5
+
+
+def test_without_groups_there_are_no_labels():
+    assert labels_of([], {}) == []

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.report.data import ranking
@@ -89,3 +90,39 @@ def test_what_learns_from_labels_is_not_ranked(results):
 )
 def test_bars_join_the_largest_groups_within_the_critical_difference(values, difference, expected):
     assert ranking.cliques(values, difference) == expected
+
+
+def naive_bars(ranks, difference):
+    """Return the largest groups of two ranks or more that span less than the difference."""
+    ordered = sorted(ranks)
+    count = len(ordered)
+    spans = [(i, j) for i in range(count) for j in range(i + 1, count)
+             if ordered[j] < ordered[i] + difference]  # fmt: skip
+    largest = [
+        (i, j) for i, j in spans
+        if not any((a, b) != (i, j) and a <= i and j <= b for a, b in spans)
+    ]  # fmt: skip
+    return [(ordered[i], ordered[j]) for i, j in largest]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bars_are_those_of_a_search_through_all_groups(seed):
+    random = np.random.default_rng(seed)
+    values = np.round(random.uniform(1, 8, random.integers(1, 12)) * 4) / 4
+    difference = float(random.uniform(0.1, 3))
+    assert ranking.cliques(values.tolist(), difference) == naive_bars(values.tolist(), difference)
+
+
+def test_too_little_is_no_ranking(results):
+    assert ranking.ranking([]) is None
+    assert ranking.ranking(comparisons_of(results)[:4]) is None
+    assert ranking.ranking(comparisons_of(results, ACCURACIES[:, :2], METHODS[:2])) is None
+
+
+def test_methods_that_share_too_few_data_sets_are_not_ranked(results):
+    names = (METHODS[:3], (*METHODS[:2], "byol"))
+    found = [
+        comparison_on(results, name, dict(zip(names[place % 2], (1.0, 2.0, 3.0), strict=True)))
+        for place, name in enumerate(SETS)
+    ]
+    assert ranking.ranking(found) is None

@@ -78,3 +78,9 @@ def test_names_are_text_and_never_markup_or_formulas(results):
     assert "&lt;b&gt; 1.20" in svg
     assert "$x^2$ 2.30" in svg
     assert "<b>" not in svg
+
+
+def test_two_methods_alike_on_every_data_set_are_both_named(results, texts):
+    accuracies = np.tile([30.0, 30.0, 10.0], (5, 1))
+    shown = texts(drawn(results, accuracies=accuracies, methods=("invaspread", "nce", "exemplar")))
+    assert {"invaspread 1.50", "nce 1.50", "exemplar 3.00"} <= set(shown)
