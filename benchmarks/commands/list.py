@@ -1,20 +1,44 @@
-"""What there is: the lines of `bench list`."""
+"""`bench list`: what there is, a line each.
+
+Each list imports what it needs and no more: none but that of methods, which reads their classes,
+loads torch, and an answer is there at once.
+"""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import click
+from click.core import ParameterSource
+
+from benchmarks.commands.interrupt import starting
+from benchmarks.commands.options import need_results, plugin_option, results_option
 from benchmarks.common.errors import MethodProblem, one_line
-from benchmarks.data import datasets as all_datasets
-from benchmarks.runs import paper_tables as all_tables
-from benchmarks.runs import store
-from benchmarks.runs.lock import is_locked
-from benchmarks.runs.plugins import load_plugins
-from benchmarks.training import recipe as all_recipes
-from benchmarks.training.recipe.overrides import declared, defaults
-from methods import get, names
-from methods.base import registry
-from methods.testing.contract import MethodCheckError, check_declaration
+
+if TYPE_CHECKING:
+    from benchmarks.runs.paper_tables import Table
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(["methods", "datasets", "recipes", "tables", "runs"]))
+@results_option
+@plugin_option
+@click.pass_context
+def list_command(context: click.Context, what: str, results: Path, plugin: Sequence[Path]) -> None:
+    """List methods, datasets, recipes, tables or runs."""
+    makers: dict[str, Callable[[], Iterable[str]]] = {
+        "methods": lambda: methods(plugin),
+        "datasets": datasets,
+        "recipes": recipes,
+        "tables": tables,
+        "runs": lambda: runs(results),
+    }
+    # Where the default folder does not exist, nothing was run yet: that is no mistake.
+    if what == "runs" and context.get_parameter_source("results") != ParameterSource.DEFAULT:
+        need_results(results)
+    for line in makers[what]():
+        click.echo(line)
 
 
 def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
@@ -29,6 +53,13 @@ def methods(plugins: Sequence[Path] = ()) -> Iterator[str]:
     Raises:
         MethodProblem: after the last line, if one of the given plug-ins failed.
     """
+    with starting():
+        from benchmarks.runs.plugins import load_plugins
+        from benchmarks.training.recipe.overrides import declared, defaults
+        from methods import get, names
+        from methods.base import registry
+        from methods.testing.contract import MethodCheckError, check_declaration
+
     broken = load_plugins(plugins)
     failed = {**broken, **registry.failures()}
     rows = []
@@ -50,30 +81,45 @@ def methods(plugins: Sequence[Path] = ()) -> Iterator[str]:
 
 def datasets() -> list[str]:
     """Describe each data set."""
-    return _columns((n, all_datasets.get(n).description) for n in all_datasets.names())
+    with starting():
+        from benchmarks.data.datasets import get, names
+
+    return _columns((name, get(name).description) for name in names())
 
 
 def recipes() -> list[str]:
     """Describe each recipe."""
-    return _columns((n, all_recipes.read(n).recipe.description) for n in all_recipes.names())
+    with starting():
+        from benchmarks.training.recipe import names, read
+
+    return _columns((name, read(name).recipe.description) for name in names())
 
 
 def tables() -> list[str]:
     """Describe each table of the paper that the suite makes."""
-    return _columns((str(t.number), t.title, _row_count(t)) for t in all_tables.TABLES.values())
+    with starting():
+        from benchmarks.runs.paper_tables import TABLES
+
+    return _columns((str(t.number), t.title, _row_count(t)) for t in TABLES.values())
 
 
-def _row_count(table: all_tables.Table) -> str:
+def _row_count(table: "Table") -> str:
     quoted = sum(bool(row.quoted) for row in table.rows)
     return f"{len(table.rows)} rows" + (f", {quoted} of them quoted" if quoted else "")
 
 
 def runs(results: Path) -> list[str]:
     """Describe each run's state."""
+    with starting():
+        from benchmarks.runs import store
+
     return _columns((folder.name, _state(folder)) for folder in store.run_folders(results))
 
 
 def _state(folder: Path) -> str:
+    from benchmarks.runs import store
+    from benchmarks.runs.lock import is_locked
+
     try:
         record = store.read_record(folder)
     except store.DamagedRecord as error:
@@ -92,9 +138,12 @@ def _state(folder: Path) -> str:
 
 
 def _epochs_done(folder: Path) -> str:
+    from benchmarks.runs import store
+
     try:
-        return f"{int(store.read_epochs(folder)['epoch'].iloc[-1])} epochs done"
-    except (store.DamagedRecord, LookupError, ValueError, TypeError):
-        return "no epoch done"
+        done = store.epochs_done(folder)
+    except store.DamagedRecord:
+        done = None
     except store.Unreadable:
         return f"{store.EPOCHS} cannot be read just now"
+    return "no epoch done" if done is None else f"{done} epochs done"

@@ -7,12 +7,14 @@ read, never when it is written: a finished run is always recorded.
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.evaluator import metric_names
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PERCENTAGES = frozenset(
     {metric.name for metric in (metric_names.KNN, metric_names.LINEAR, metric_names.NMI)}
@@ -112,7 +114,7 @@ def _flaw_of_recipe(recipe: Mapping[str, Any]) -> str | None:
     return None
 
 
-def flaw_of_epochs(frame: pd.DataFrame) -> str | None:
+def flaw_of_epochs(frame: "pd.DataFrame") -> str | None:
     """Return in what a table is not one of epochs; None if it is one.
 
     Its epochs are 1, 2, 3 and so on, or a single 0; its values are numbers, NaN if not measured.
