@@ -199,8 +199,9 @@ def epochs_done(folder: Path) -> int | None:
     from pyarrow import parquet
 
     try:
-        epochs = parquet.read_table(io.BytesIO(content), columns=["epoch"])["epoch"].to_pylist()
-        return int(epochs[-1]) if epochs else None
+        file = parquet.ParquetFile(io.BytesIO(content))  # read_table would load pandas
+        epochs = file.read(["epoch"], use_threads=False)["epoch"]
+        return int(epochs[-1].as_py()) if len(epochs) else None
     except MemoryError as error:
         raise unreadable(path, error) from error
     except Exception as error:  # pyarrow fails in many ways on a cut or foreign file
