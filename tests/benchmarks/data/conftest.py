@@ -106,7 +106,7 @@ REAL_DATA = "INSTBENCH_REAL_DATA"
 Tests that need some are skipped without; nothing outside the repository is read by itself.
 """
 PART = "PARTIAL.txt"
-"""A file by which a folder says that it holds a selection, whose lists are not the official ones."""
+"""A file by which a folder says that its lists are not the official ones, but a part."""
 
 
 @pytest.fixture
