@@ -1,20 +1,24 @@
-"""Copying the small files of runs, to share or commit what was measured."""
+"""`bench collect`: the small files of runs, to share or commit what was measured."""
 
 from pathlib import Path
 
-from benchmarks.common.errors import UsageProblem
-from benchmarks.common.files import atomic_path, read_whole
-from benchmarks.runs import store
-from benchmarks.runs.plugin_tables import KEPT
+import click
 
-SHARED = (
-    store.RECORD,
-    store.EPOCHS,
-    store.PREDICTIONS,
-    store.SIMILARITIES,
-    store.FAILED,
-)
-"""What a report is made of, some kilobytes a run; no checkpoint, no embedding, no pixel."""
+from benchmarks.commands.guard import Work
+from benchmarks.commands.interrupt import starting
+from benchmarks.commands.option_types import FilePath
+from benchmarks.commands.options import need_results, results_option
+from benchmarks.common.errors import UsageProblem
+
+
+@click.command("collect", cls=Work)
+@click.argument("target", type=FilePath(written=True))
+@results_option
+def collect_command(target: Path, results: Path) -> None:
+    """Copy the runs' small files (records, curves, predictions; no checkpoints) to TARGET."""
+    need_results(results)
+    for folder in collect(results, target):
+        click.echo(folder)
 
 
 def collect(results: Path, target: Path) -> list[Path]:
@@ -30,13 +34,18 @@ def collect(results: Path, target: Path) -> list[Path]:
         UsageProblem: if there is no run, or the target is the source.
         BenchError: if a file cannot be read or written.
     """
+    with starting():
+        from benchmarks.common.files import atomic_path, read_whole
+        from benchmarks.runs import store
+        from benchmarks.runs.plugin_tables import KEPT
+
     source = store.runs_folder(results)
     if source.resolve() == store.runs_folder(target).resolve():
         raise UsageProblem(f"collect: expected a folder other than {results} itself")
     copied = []
     for folder in store.run_folders(results):
         copy = store.runs_folder(target) / folder.name
-        contents = {name: read_whole(folder / name) for name in SHARED}
+        contents = {name: read_whole(folder / name) for name in store.SHARED}
         found = {name: content for name, content in contents.items() if content is not None}
         for name, content in found.items():
             with atomic_path(copy / name) as part:

@@ -1,7 +1,9 @@
 """The rule of the whole command line: whatever happens is told in one line and an exit status.
 
 0: done. 1: it failed for a reason outside the command. 2: the words of the command are wrong.
-130: Ctrl-C. BENCH_DEBUG=1 shows the traceback of what nobody foresaw, and of nothing else.
+130: Ctrl-C. What a command leaves in files never depends on whether its words could be printed;
+one whose only product is what it prints ends with 1 where that is lost. BENCH_DEBUG=1 shows the
+traceback of what nobody foresaw, and of nothing else.
 """
 
 import errno
@@ -19,19 +21,30 @@ import click
 
 from benchmarks.commands.interrupt import INTERRUPTED
 from benchmarks.common.errors import BenchError, one_line
-from benchmarks.common.output import output_failed, steady_output
+from benchmarks.common.output import steady_output
 
 DEBUG = "BENCH_DEBUG"
 """Environment variable: set, an unforeseen error shows its traceback."""
 FAILED, USAGE = 1, 2
-PRINTED = frozenset({"list"})
-"""Commands that have failed if their output is lost; the others leave files."""
 
 
 class Interrupted(BenchError):
     """Ctrl-C, with what the same command would do; exit status 130."""
 
     exit_status = INTERRUPTED
+
+
+_WORKED = object()
+"""What a command returns whose product is in files: lost output is no failure of it."""
+
+
+class Work(click.Command):
+    """A command whose product is in files, such as `bench run`; all others only print."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do the work; returns a mark that it was done, also without any output."""
+        super().invoke(ctx)
+        return _WORKED
 
 
 class Guarded(click.Group):
@@ -63,20 +76,17 @@ class Guarded(click.Group):
         It would print an empty line and take both for the wish to end.
         """
         try:
-            result = super().invoke(ctx)
+            return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted("Interrupted.") from None
         except EOFError as error:
             raise RuntimeError(f"a file ends too early: {error}") from error
-        if ctx.invoked_subcommand in PRINTED and output_failed():
-            ctx.exit(FAILED)
-        return result
 
 
 def _guarded(command: Callable[[], Any]) -> int:
     _write_all_characters()
     try:
-        with steady_output():
+        with steady_output() as output:
             status = command()
     except BrokenPipeError:  # `| head` has read enough
         _drop_output()
@@ -87,6 +97,10 @@ def _guarded(command: Callable[[], Any]) -> int:
         return _end("Interrupted.", INTERRUPTED)
     except SystemExit as exit_:  # of a plug-in, say
         return _flushed(exit_.code if isinstance(exit_.code, int) else FAILED)
+    if status is not _WORKED and output.lost:
+        if sys.stdout is None:
+            return _end(_line("the output could not be written: standard output is closed"), FAILED)
+        return _flushed(FAILED)  # why is said already, unless the reader chose to go away
     return _flushed(status if type(status) is int else 0)
 
 

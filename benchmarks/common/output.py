@@ -1,6 +1,7 @@
 """Standard output and error that may go away: work goes on, what was to be said is dropped.
 
-`bench run | head -1`, a full device or a closed terminal must not decide a run's fate.
+`bench run | head -1`, a full device or a closed terminal must not decide a run's fate. A command
+without any other product asks afterwards whether its output was lost.
 """
 
 import errno
@@ -8,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 _NAMES = ("stdout", "stderr")
@@ -17,13 +19,11 @@ class _Steady:
     """A text stream that drops what it cannot write; in all else it is the stream it wraps."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
-        self._stream, self._name, self._lost = stream, name, False
-        self.failed = False
-        """Whether something was lost, other than by a reader's leave."""
+        self._stream, self._name, self.lost = stream, name, False
 
     def write(self, text: str) -> int:
         """Write the text, or drop it; returns its length in both cases."""
-        if not self._lost:
+        if not self.lost:
             try:
                 self._stream.write(text)
             except (OSError, ValueError) as error:
@@ -37,7 +37,7 @@ class _Steady:
 
     def flush(self) -> None:
         """Flush, or drop what waits to be written."""
-        if not self._lost:
+        if not self.lost:
             try:
                 self._stream.flush()
             except (OSError, ValueError) as error:
@@ -54,22 +54,16 @@ class _Steady:
                 words = str(getattr(error, "object", ""))
                 self._stream.write(words.encode(encoding, "backslashreplace").decode(encoding))
             return
-        self._lost = True
+        self.lost = True
         with suppress(OSError, ValueError, AttributeError):
             # What the stream still holds is written when Python ends: that must not fail either.
             _discard(self._stream.fileno())
         left = isinstance(error, ValueError) or error.errno == errno.EPIPE
-        self.failed = not left
         if self._name == "stdout" and not left:
             print(
-                f"Standard output cannot be written ({error}); the work goes on without it.",
+                f"Standard output cannot be written ({error}); the command goes on without it.",
                 file=sys.stderr,
             )
-
-
-def output_failed() -> bool:
-    """Return whether standard output could not be written, inside `steady_output`."""
-    return isinstance(sys.stdout, _Steady) and sys.stdout.failed
 
 
 def _discard(descriptor: int) -> None:
@@ -80,9 +74,22 @@ def _discard(descriptor: int) -> None:
         os.close(nowhere)
 
 
+@dataclass
+class Output:
+    """What became of standard output inside `steady_output`."""
+
+    lost: bool = False
+    """Whether any of it could not be written; known at the end of the block."""
+
+
 @contextmanager
-def steady_output() -> Iterator[None]:
-    """Let nothing fail inside for want of a place to print to."""
+def steady_output() -> Iterator[Output]:
+    """Let nothing fail inside for want of a place to print to.
+
+    Yields:
+        What says, after the block, whether standard output was lost.
+    """
+    output = Output()
     before = {name: getattr(sys, name) for name in _NAMES}
     for descriptor, name in enumerate(_NAMES, 1):
         if before[name] is None:  # closed when Python began: a data file must not take its number
@@ -91,11 +98,13 @@ def steady_output() -> Iterator[None]:
         elif not isinstance(before[name], _Steady):
             setattr(sys, name, _Steady(before[name], name))
     try:
-        yield
+        yield output
     finally:
         for name in _NAMES:
             if before[name] is not None:
                 getattr(sys, name).flush()
+        output.lost = getattr(sys.stdout, "lost", True)  # True: there is no such stream at all
+        for name in _NAMES:
             setattr(sys, name, before[name])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,6 @@ from benchmarks.common.seeds import derive_seed
 from benchmarks.data.datasets.base import ImageData, Split
 from benchmarks.data.loader import ImageStore, Stores
 from benchmarks.evaluator.embed import Embedded
-from benchmarks.evaluator.final import FinalEvaluation, evaluate_final
 from benchmarks.runs import store as records
 from benchmarks.runs.code_changes import write_code
 from benchmarks.runs.gallery_log import GalleryLog
@@ -35,6 +35,9 @@ from benchmarks.training.recipe.reader import asdict_recipe
 from benchmarks.training.slices import Slice, SliceLog
 from benchmarks.training.trainer import Trainer
 from methods.base.registry import in_one_line
+
+if TYPE_CHECKING:
+    from benchmarks.evaluator.final import FinalEvaluation
 
 TRACEBACK = "traceback.txt"
 
@@ -170,6 +173,9 @@ def _train_and_evaluate(run: RunSpec, context: RunContext, folder: Path) -> reco
 
     keep_gallery = GalleryLog(folder, data, trainer.epochs, run.recipe.evaluate_every)
     embedded = trainer.fit(history, save_epoch, context.deadline, keep_gallery)
+    # Imported when training is done: scikit-learn and SciPy take a second before the first step.
+    from benchmarks.evaluator.final import evaluate_final
+
     evaluated = evaluate_final(trainer.evaluator, embedded, data)
     records.write_epochs(folder, trainer.history)
     _write_arrays(folder, embedded, evaluated, data)
@@ -244,7 +250,7 @@ def _stores(data: ImageData, device: torch.device) -> Stores:
 
 
 def _write_arrays(
-    folder: Path, embedded: Embedded, evaluated: FinalEvaluation, data: ImageData
+    folder: Path, embedded: Embedded, evaluated: "FinalEvaluation", data: ImageData
 ) -> None:
     headline = embedded.headline
     arrays = {"bank": embedded.bank[headline], "bank_labels": data.labelled_bank.labels}

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import unknown_name
-from benchmarks.data.transforms.augment import Augmentation
+from benchmarks.data.transforms.settings import Augmentation
 from benchmarks.evaluator.metric_names import KNN as KNN
 from benchmarks.evaluator.metric_names import LINEAR as LINEAR
 from benchmarks.evaluator.metric_names import NMI as NMI
@@ -17,6 +15,9 @@ from benchmarks.evaluator.metric_names import RECALL_AT_1 as RECALL_AT_1
 from benchmarks.evaluator.metric_names import Metric as Metric
 from benchmarks.evaluator.metric_names import headline as headline
 from benchmarks.evaluator.metric_names import recall_at as recall_at
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TRANSFORMS = ("crop", "jitter", "grayscale", "flip")
 """What `Augmentation.without` can leave out: R, C, G and F of Table 7."""
@@ -300,14 +301,18 @@ def _published_folder() -> Path:
 
 
 @cache
-def published_tables() -> pd.DataFrame:
+def published_tables() -> "pd.DataFrame":
     """Return the paper's tables: table, dataset, method, metric, value, note."""
+    import pandas as pd  # at need: to name the tables, nothing is read
+
     return pd.read_csv(_published_folder() / "tables.csv")
 
 
 @cache
-def published_figure_3() -> pd.DataFrame:
+def published_figure_3() -> "pd.DataFrame":
     """Return values stated in the text or digitised from Figure 3."""
+    import pandas as pd  # at need: to name the tables, nothing is read
+
     return pd.read_csv(_published_folder() / "figure3.csv")
 
 
@@ -321,7 +326,7 @@ def published_note(table: Table, row: Row) -> str:
     return table.published_note(row)
 
 
-def _published(table: Table, row: Row, metric: Metric) -> pd.DataFrame:
+def _published(table: Table, row: Row, metric: Metric) -> "pd.DataFrame":
     values = published_tables()
     return values[
         (values.table == table.number)

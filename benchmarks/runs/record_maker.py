@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from benchmarks import backbones
 from benchmarks.evaluator import metric_names
-from benchmarks.evaluator.final import FinalEvaluation
 from benchmarks.runs import record as schema
 from benchmarks.runs import upgrade
 from benchmarks.runs.code_changes import code_facts
@@ -17,6 +16,9 @@ from benchmarks.runs.spec import RunSpec
 from benchmarks.training.recipe.overrides import declared
 from benchmarks.training.recipe.reader import asdict_recipe
 from benchmarks.training.slices import Slice
+
+if TYPE_CHECKING:
+    from benchmarks.evaluator.final import FinalEvaluation
 
 _TOTALS = frozenset(
     {"epoch", "lr", "images_per_second", "images_seen", "train_seconds", "evaluate_seconds"}
@@ -27,7 +29,7 @@ _TOTALS = frozenset(
 def make_record(
     run: RunSpec,
     history: pd.DataFrame,
-    evaluated: FinalEvaluation,
+    evaluated: "FinalEvaluation",
     environment: schema.Environment,
     slices: Sequence[Slice],
     started: datetime,
@@ -83,7 +85,7 @@ def _method(run: RunSpec) -> schema.MethodFacts:
 
 
 def _measurements(
-    last: "pd.Series[Any]", evaluated: FinalEvaluation
+    last: "pd.Series[Any]", evaluated: "FinalEvaluation"
 ) -> dict[str, schema.Measurement]:
     """Return what was measured at the last epoch, in training and after it.
 
@@ -113,7 +115,7 @@ def _named(column: str, representation: str) -> str:
     return metric_names.of(column, representation) if known else column
 
 
-def _best(history: pd.DataFrame, unseen: bool, evaluated: FinalEvaluation) -> schema.Best | None:
+def _best(history: pd.DataFrame, unseen: bool, evaluated: "FinalEvaluation") -> schema.Best | None:
     """Return the epoch with the highest headline, or None if it has no value on this data set."""
     metric = metric_names.headline(unseen)
     name = metric.of(evaluated.representation)

@@ -7,10 +7,9 @@ import tempfile
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ValidationError
 
 from benchmarks.common.errors import BenchError
@@ -30,6 +29,9 @@ from benchmarks.runs.upgrade import upgrade
 from benchmarks.training.history import CHECKPOINT as CHECKPOINT
 from benchmarks.training.history import flaw_of_epochs
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 RECORD, EPOCHS, EMBEDDINGS, FAILED = (
     "run.json",
     "epochs.parquet",
@@ -43,7 +45,8 @@ SIMILARITIES = "similarities.parquet"
 GALLERY = "gallery.npz"
 """Images of a few queries with their neighbours; made of the data set's pixels, so never shared.
 """
-
+SHARED = (RECORD, EPOCHS, PREDICTIONS, SIMILARITIES, FAILED)
+"""What a report is made of, some kilobytes a run; no checkpoint, no embedding, no pixel."""
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -68,12 +71,12 @@ def write_record(folder: Path, record: RunRecord) -> None:
         part.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def write_epochs(folder: Path, epochs: pd.DataFrame) -> None:
+def write_epochs(folder: Path, epochs: "pd.DataFrame") -> None:
     """Write epochs.parquet atomically: a row per epoch."""
     write_frame(folder, EPOCHS, epochs)
 
 
-def write_frame(folder: Path, name: str, frame: pd.DataFrame) -> None:
+def write_frame(folder: Path, name: str, frame: "pd.DataFrame") -> None:
     """Write a small table of a run atomically, such as PREDICTIONS."""
     with atomic_path(folder / name) as part:
         frame.to_parquet(part, index=False)
@@ -167,7 +170,7 @@ def read_failure(folder: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def read_epochs(folder: Path) -> pd.DataFrame:
+def read_epochs(folder: Path) -> "pd.DataFrame":
     """Read epochs.parquet: a row per epoch, numbers only.
 
     Raises:
@@ -183,7 +186,30 @@ def read_epochs(folder: Path) -> pd.DataFrame:
     return frame
 
 
-def read_frame(path: Path) -> pd.DataFrame | None:
+def epochs_done(folder: Path) -> int | None:
+    """Return the last epoch of epochs.parquet, read without pandas; None if it is missing or empty.
+
+    Raises:
+        DamagedRecord: if it was read whole and is not a table with a column of epochs.
+        Unreadable: if it cannot be read just now.
+    """
+    path = folder / EPOCHS
+    content = read_whole(path)
+    if content is None:
+        return None
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(io.BytesIO(content))  # read_table would load pandas
+        epochs = file.read(["epoch"], use_threads=False)["epoch"]
+        return int(epochs[-1].as_py()) if len(epochs) else None
+    except MemoryError as error:
+        raise unreadable(path, error) from error
+    except Exception as error:  # pyarrow fails in many ways on a cut or foreign file
+        raise DamagedRecord(f"{path}: {one_line(error)}") from error
+
+
+def read_frame(path: Path) -> "pd.DataFrame | None":
     """Read a small table of a run, such as PREDICTIONS; None if there is no such file.
 
     Raises:
@@ -193,6 +219,8 @@ def read_frame(path: Path) -> pd.DataFrame | None:
     content = read_whole(path)
     if content is None:
         return None
+    import pandas as pd  # at need: commands that only list runs do without
+
     try:
         frame: pd.DataFrame = pd.read_parquet(io.BytesIO(content))
         if not frame.columns.is_unique:
@@ -236,13 +264,13 @@ class StoredRun:
 
     folder: Path
     record: RunRecord
-    epochs: pd.DataFrame
+    epochs: "pd.DataFrame"
     warn: Callable[[str], None] = field(default=_unheard, compare=False)
     """Told of each further file that is left out because it cannot be read."""
-    derived: dict[Hashable, pd.DataFrame] = field(default_factory=dict, compare=False, repr=False)
+    derived: dict[Hashable, "pd.DataFrame"] = field(default_factory=dict, compare=False, repr=False)
     """Tables that were made of its epochs, kept because several sections want the same ones."""
 
-    def frame(self, name: str) -> pd.DataFrame | None:
+    def frame(self, name: str) -> "pd.DataFrame | None":
         """Return a small table of the run, such as PREDICTIONS; None if it is not there or damaged.
 
         The report does without: records of older versions have none.

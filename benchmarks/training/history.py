@@ -1,11 +1,13 @@
 """A run's rows of epochs.parquet: one an epoch, with totals since the start."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.evaluator import metric_names
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOTALS = ("images_seen", "train_seconds", "evaluate_seconds")
 """Columns that add up over the epochs."""
@@ -27,8 +29,8 @@ ROUNDING = 1e-6
 
 
 def appended(
-    history: pd.DataFrame, row: dict[str, Any], train: float, evaluate: float, views: int
-) -> pd.DataFrame:
+    history: "pd.DataFrame", row: dict[str, Any], train: float, evaluate: float, views: int
+) -> "pd.DataFrame":
     """Return the history with the row of a finished epoch.
 
     Args:
@@ -38,6 +40,8 @@ def appended(
         evaluate: seconds of evaluation of this epoch.
         views: images that passed through the network in training, each view counted.
     """
+    import pandas as pd  # at need: to list runs, no table is made
+
     earlier = history.iloc[-1] if len(history) else dict.fromkeys(TOTALS, 0)
     sums = {
         name: earlier[name] + value
@@ -53,7 +57,7 @@ def percentage(name: str) -> bool:
     return metric_names.split(name)[0] in PERCENTAGES
 
 
-def flaw_of_epochs(frame: pd.DataFrame) -> str | None:
+def flaw_of_epochs(frame: "pd.DataFrame") -> str | None:
     """Return in what a table is not one of epochs; None if it is one.
 
     Its epochs are 1, 2, 3 and so on, or a single 0; its values are numbers, NaN if not measured.

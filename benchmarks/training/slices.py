@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import torch
 from pydantic import BaseModel, ConfigDict, TypeAdapter
-from torch import Tensor
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
 
 _CONDITIONS = {
     "threads": "threads",
@@ -69,7 +70,7 @@ class SliceLog:
 
     earlier: tuple[Slice, ...]
     current: Slice
-    start: pd.DataFrame
+    start: "pd.DataFrame"
 
     @property
     def change(self) -> str:
@@ -91,7 +92,7 @@ class SliceLog:
             "are not those of an uninterrupted run, and the record lists both"
         )
 
-    def until(self, history: pd.DataFrame) -> tuple[Slice, ...]:
+    def until(self, history: "pd.DataFrame") -> tuple[Slice, ...]:
         """Return all slices when `history` is what has been trained and evaluated."""
         new = history.iloc[len(self.start) :]
         if new.empty:
@@ -102,13 +103,15 @@ class SliceLog:
         return (*self.earlier, self.current.model_copy(update=update))
 
 
-def _seconds(history: pd.DataFrame) -> float:
+def _seconds(history: "pd.DataFrame") -> float:
     last = history.iloc[-1]
     return float(last["train_seconds"] + last["evaluate_seconds"])
 
 
-def to_tensor(slices: Sequence[Slice]) -> Tensor:
+def to_tensor(slices: Sequence[Slice]) -> "Tensor":
     """Return slices as a uint8 tensor: a checkpoint holds tensors only."""
+    import torch  # at need: records have slices too, and are read where nothing is trained
+
     text = json.dumps([part.model_dump() for part in slices])
     return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 

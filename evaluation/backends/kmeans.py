@@ -1,6 +1,5 @@
 """k-means clustering, by FAISS in host memory."""
 
-import faiss
 import numpy as np
 
 from evaluation.validation import Array, Floats, Integers, as_embeddings, check_count
@@ -34,6 +33,8 @@ def kmeans(
             f"clusters: expected at most {len(points)}, the number of embeddings, got {clusters}; "
             "lower the number of clusters"
         )
+    import faiss  # at need: a method's class can be looked at without it
+
     trainer = faiss.Kmeans(
         points.shape[1],
         clusters,

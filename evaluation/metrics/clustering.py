@@ -4,7 +4,6 @@ import math
 from typing import Literal, TypeAlias
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from evaluation.backends.kmeans import kmeans
 from evaluation.undefined import Metrics, Undefined, check_several_classes
@@ -207,6 +206,8 @@ def clustering_accuracy(labels: Array, clusters: Array) -> float:
     rows, columns = _codes(labels, clusters, "labels", "clusters")
     shape = rows.max() + 1, columns.max() + 1
     counts = np.bincount(rows * shape[1] + columns, minlength=math.prod(shape)).reshape(shape)
+    from scipy.optimize import linear_sum_assignment  # at need: it takes long to load
+
     matched = counts[linear_sum_assignment(counts, maximize=True)]
     return 100.0 * int(matched.sum()) / len(rows)
 

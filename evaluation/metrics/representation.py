@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy.special import logsumexp
 from torch import Tensor
 
 from evaluation.backends.neighbours import search
@@ -87,6 +86,8 @@ def uniformity(embeddings: Array, temperature: float = 2.0, *, cells: int = CELL
         largest = float(exponents.max())
         total = np.exp(exponents - largest).sum(dtype=np.float64)
         sums.append(largest + math.log(total))
+    from scipy.special import logsumexp  # at need: it takes long to load
+
     return float(logsumexp(sums)) - math.log(count * (count - 1) // 2)
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from benchmarks.commands import run as session
+from benchmarks.commands import request as session
 from benchmarks.commands.cli import main
 from benchmarks.data.datasets.base import LoadOptions
 from benchmarks.data.datasets.digits import Digits

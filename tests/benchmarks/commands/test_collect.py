@@ -1,8 +1,8 @@
 import pytest
 
-from benchmarks.commands.collect import SHARED, collect
+from benchmarks.commands.collect import collect
 from benchmarks.common.errors import UsageProblem
-from benchmarks.runs.store import CHECKPOINT, EMBEDDINGS, EPOCHS, GALLERY, RECORD
+from benchmarks.runs.store import CHECKPOINT, EMBEDDINGS, EPOCHS, GALLERY, RECORD, SHARED
 
 
 @pytest.fixture

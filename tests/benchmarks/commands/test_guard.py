@@ -1,6 +1,7 @@
 """How the command ends: one line and an exit status, in this process and in its own."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.commands.guard import Guarded
+from benchmarks.commands.guard import Guarded, Work
 from benchmarks.common.errors import DataProblem, UsageProblem
 
 
@@ -74,17 +75,50 @@ def test_a_reader_that_has_gone_is_no_error(monkeypatch, tmp_path):
 BENCH = [sys.executable, "-m", "benchmarks"]
 
 
-def test_output_that_cannot_be_written_is_one_line():
+@pytest.mark.parametrize("words", ["list recipes", "--help", "run --help", "--version"])
+def test_output_that_cannot_be_written_is_one_line(words):
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*BENCH, "list", "recipes"], stdout=full, stderr=subprocess.PIPE)
+        done = subprocess.run([*BENCH, *words.split()], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_closed_output_is_one_line():
+    command = shlex.join([*BENCH, "list", "recipes"]) + " >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", [Work, click.Command])
+def test_lost_output_fails_a_command_that_leaves_nothing_else(kind, monkeypatch):
+    @click.group(cls=Guarded)
+    def group():
+        pass
+
+    @group.command(cls=kind)
+    def say():
+        click.echo("words")
+
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as exit_:
+            group.main(["say"])
+    assert exit_.value.code == (0 if kind is Work else 1)
+
+
+def test_lost_output_decides_no_fate_of_a_run(one_run, tmp_path):
+    with Path("/dev/full").open("w") as full:
+        command = [*BENCH, "collect", str(tmp_path / "copy"), "--results", str(one_run)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 0
+    assert list((tmp_path / "copy" / "runs").iterdir())
 
 
 @pytest.mark.slow
 def test_ctrl_c_during_imports_is_one_line():
     process = subprocess.Popen(
-        [*BENCH, "list", "recipes"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [*BENCH, "list", "methods"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     loaded = Path(f"/proc/{process.pid}/maps")
     while b"libtorch" not in loaded.read_bytes() and process.poll() is None:

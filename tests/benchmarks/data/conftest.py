@@ -100,14 +100,31 @@ def offer(mirror) -> Callable[..., ArchiveFacts]:
     return pack
 
 
+REAL_DATA = "INSTBENCH_REAL_DATA"
+"""Environment variable: a folder with official files, such as cifar-10-batches-py and CUB_200_2011.
+
+Tests that need some are skipped without; nothing outside the repository is read by itself.
+"""
+PART = "PARTIAL.txt"
+"""A file by which a folder says that its lists are not the official ones, but a part."""
+
+
 @pytest.fixture
-def annotations() -> Path:
-    """The official lists of CUB-200-2011 and Cars-196, where the project's shared folder is."""
-    beside = Path(__file__).parents[4] / "shared"
-    folder = Path(os.environ.get("INSTBENCH_SHARED", beside)) / "data" / "annotations"
-    if not folder.is_dir():
-        pytest.skip(f"the official lists are not in {folder}; set INSTBENCH_SHARED")
-    return folder
+def real_data() -> Callable[..., Path]:
+    """What finds official files: real_data(folder, *names) returns the folder, or skips."""
+
+    def find(folder: str, *names: str) -> Path:
+        given = os.environ.get(REAL_DATA)
+        if not given:
+            pytest.skip(f"needs official files: set {REAL_DATA} to a folder that holds {folder}")
+        missing = [name for name in names if not (Path(given) / folder / name).is_file()]
+        if missing:
+            pytest.skip(f"{REAL_DATA}={given}: no {', '.join(missing)} in {folder}")
+        if (Path(given) / folder / PART).exists():
+            pytest.skip(f"{REAL_DATA}={given}: {folder} is a part of the official files ({PART})")
+        return Path(given) / folder
+
+    return find
 
 
 def write_photos(folder: Path, paths: list[str]) -> None:

@@ -188,9 +188,7 @@ def test_list_tells_who_works_and_changes_nothing(run, tmp_path):
 def test_lost_output_decides_no_run(tiny_recipe, tmp_path, words):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    command = (
-        f"'{sys.executable}' -m benchmarks run --methods nce --recipe '{tiny_recipe}'"
-    )
+    command = f"'{sys.executable}' -m benchmarks run --methods nce --recipe '{tiny_recipe}'"
     command += f" --results '{tmp_path}/r' {words}"
     process = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],

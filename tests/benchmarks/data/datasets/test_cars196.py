@@ -86,10 +86,11 @@ def test_another_file_is_refused(folder, content):
         Cars196().read_lists(folder)
 
 
-def test_the_official_annotations_have_the_official_numbers(annotations):
-    lists = Cars196().read_lists(annotations / "cars")
+def test_the_official_annotations_have_the_official_numbers(real_data):
+    folder = real_data(CARS196.folder, *CARS196.lists)
+    lists = Cars196().read_lists(folder)
     expected = Parts(Extent(98, 8_054), Extent(98, 8_131))
     assert parts_of(lists.photos, 98) == expected == (CARS196.train, CARS196.test)
     assert lists.photos[0] == Photo("car_ims/000001.jpg", 1)
     assert lists.names[1] == "AM General Hummer SUV 2000"
-    assert md5_of(annotations / "cars" / "cars_annos.mat") == CARS196.lists["cars_annos.mat"]
+    assert md5_of(folder / "cars_annos.mat") == CARS196.lists["cars_annos.mat"]

@@ -1,6 +1,5 @@
 import dataclasses
 import hashlib
-import importlib.util
 import io
 import os
 import pickle
@@ -26,7 +25,6 @@ from benchmarks.data.datasets.cifar import (
     content_digest,
 )
 
-UNPACK = Path(__file__).parents[5] / "shared" / "data" / "unpack.py"
 SIZES = {"batch_1": 6, "batch_2": 5, "test": 4}
 CLASSES = ["ape", "bee", "cat"]
 
@@ -393,18 +391,11 @@ def test_the_digests_of_before_stand():
         assert content_digest(kind.facts) == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.skipif(not UNPACK.exists(), reason="needs the real images in ../shared/data")
-def test_a_real_batch(tmp_path):
-    spec = importlib.util.spec_from_file_location("unpack", UNPACK)
-    unpack = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(unpack)
-    folder = tmp_path / CIFAR10.folder
-    folder.mkdir()
-    (folder / "test_batch").write_bytes(unpack.rebuild(UNPACK.parent / "cifar10/test_batch.tar"))
-    (folder / "batches.meta").write_bytes((UNPACK.parent / "cifar10/batches.meta").read_bytes())
+def test_a_real_batch(real_data):
+    folder = real_data(CIFAR10.folder, "test_batch", "batches.meta")
     only = {name: CIFAR10.md5[name] for name in ("test_batch", "batches.meta")}
     facts = dataclasses.replace(CIFAR10, md5=only, train=("test_batch",))
-    data = type("Real", (Cifar,), {"name": "real", "facts": facts})().load(tmp_path)
+    data = type("Real", (Cifar,), {"name": "real", "facts": facts})().load(folder)
     assert data.test.images.shape == (10_000, 32, 32, 3)
     assert np.bincount(data.test.labels).tolist() == [1000] * 10
     assert [data.classes[label] for label in data.test.labels[:4]] == [

@@ -43,11 +43,12 @@ def test_lists_in_another_format_are_refused(folder, file, text, words):
         Cub200().read_lists(folder)
 
 
-def test_the_official_lists_have_the_official_numbers(annotations):
-    lists = Cub200().read_lists(annotations / "cub")
+def test_the_official_lists_have_the_official_numbers(real_data):
+    folder = real_data(CUB200.folder, *CUB200.lists)
+    lists = Cub200().read_lists(folder)
     expected = Parts(Extent(100, 5_864), Extent(100, 5_924))
     assert parts_of(lists.photos, 100) == expected == (CUB200.train, CUB200.test)
     assert len(lists.names) == 200
     assert lists.photos[-1].class_id == 200
     for name, md5 in CUB200.lists.items():
-        assert md5_of(annotations / "cub" / name) == md5
+        assert md5_of(folder / name) == md5
