@@ -278,13 +278,18 @@ class Trainer:
             "one image that is left over has no batch statistics of its own"
         )
 
+    @property
+    def _name(self) -> str:
+        """What notes call the method; one that is not registered may have no name."""
+        return getattr(self.method, "name", type(self.method).__name__)
+
     def _note_collapse(self, row: dict[str, Any]) -> None:
         """Warn once of embeddings that are nearly all the same."""
         if self._collapse_noted or not row.get("spread", 1.0) < COLLAPSED:
             return
         self._collapse_noted = True
         self.progress.note(
-            f"{self.method.name}: its embeddings have collapsed at epoch {row['epoch']}: their "
+            f"{self._name}: its embeddings have collapsed at epoch {row['epoch']}: their "
             f"spread is {row['spread']:.3f}, where 0 is one point for all images and 1 the whole "
             "sphere; try a lower recipe.lr"
         )
@@ -294,10 +299,10 @@ class Trainer:
         try:
             metrics = as_metrics(self.method.metrics())
         except MethodCheckError as error:
-            raise RunFailed(f"{self.method.name}: {error}") from error
+            raise RunFailed(f"{self._name}: {error}") from error
         if broken := not_finite(metrics):
             self.progress.note(
-                f"{self.method.name}: metrics() gave NaN or infinity for {', '.join(broken)} at "
+                f"{self._name}: metrics() gave NaN or infinity for {', '.join(broken)} at "
                 f"epoch {epoch + 1}; left out"
             )
         return {name: value for name, value in metrics.items() if name not in broken}

@@ -26,7 +26,7 @@ def make_record(**changes: Any) -> RunRecord:
         },
         "recipe": {"name": "tiny", "epochs": 2},
         "seed": 0,
-        "recipe_changed": {},
+        "recipe_changed": {}, "recipe_own": {},
         "representation": "embedding",
         "final": {"epoch": 2, "measurements": measured(knn=50.0)},
         "best": {"epoch": 1, "metric": "knn@embedding", "value": 60.0},

@@ -20,7 +20,7 @@ for_method:
 
 
 def written(tmp_path, text: str = TEXT) -> Recipe:
-    file = tmp_path / "own.yaml"
+    file = tmp_path / "mine.yaml"
     file.write_text(text)
     return read(str(file)).recipe
 
@@ -32,7 +32,7 @@ def test_a_method_has_its_fields_and_the_others_have_the_recipe_s(tmp_path):
     assert own.lr_factors == {}  # the steps of quick belong to its schedule
     assert (own.augmentation.blur, own.augmentation.hue) == (0.5, 0.1)
     assert own.augmentation.saturation == quick.augmentation.saturation
-    assert (own.name, own.epochs, own.batch_size) == ("own", quick.epochs, quick.batch_size)
+    assert (own.name, own.epochs, own.batch_size) == ("mine", quick.epochs, quick.batch_size)
     assert for_method(recipe, "nce").epochs == 30
     assert for_method(recipe, "nce").positive == "neighbour"
     for method in ("invaspread", "nce", "simclr"):
@@ -70,7 +70,10 @@ def test_the_section_survives_a_record(tmp_path):
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ("{simclr: {optimiser: adam}}", r"own\.yaml|own: for_method\.simclr: optimiser: .*'lars'"),
+        (
+            "{simclr: {optimiser: adam}}",
+            r"mine\.yaml|mine: for_method\.simclr: optimiser: .*'lars'",
+        ),
         ("{simclr: {optimiser: lars, momentum: 0}}", "for_method.simclr: momentum: expected above"),
         ("{simclr: {warmup_epochs: 13}}", "for_method.simclr: warmup_epochs: expected 0 to 12"),
         ("{simclr: {lrr: 1}}", "field of .*for_method.simclr 'lrr'. Did you mean lr"),
@@ -90,6 +93,6 @@ def test_what_is_wrong_is_said_when_the_recipe_is_read(tmp_path, section, messag
 
 def test_an_unknown_method_is_refused(tmp_path):
     recipe = written(tmp_path, "base: quick\nfor_method: {invaspred: {lr: 1}}\n")
-    with pytest.raises(UsageProblem, match=r"recipe own: for_method: .*Did you mean invaspread"):
+    with pytest.raises(UsageProblem, match=r"recipe mine: for_method: .*Did you mean invaspread"):
         check_methods(recipe)
     check_methods(written(tmp_path, "base: quick\nfor_method: {invaspread: {lr: 1}}\n"))
