@@ -146,8 +146,8 @@ def test_of_a_users_recipe_the_runs_themselves_tell_what_is_usual(results):
     (comparison,) = results.comparisons()
     assert labels(comparison) == ["invaspread, without crop", "invaspread, without flip"]
     assert comparison.recipe["augmentation"]["crop_scale"] == [0.2, 1.0]
-    rename(results.add("invaspread", [20.0], seed=1, **ablate(hue=0.1)), "mine")
-    (alone,) = [c for c in results.comparisons() if c.recipe["name"] == "mine"]
+    rename(results.add("invaspread", [20.0], seed=1, **ablate(hue=0.1)), "alone")
+    (alone,) = [c for c in results.comparisons() if c.recipe["name"] == "alone"]
     assert labels(alone) == ["invaspread, augmentation.hue = 0.1"]
     assert "hue" not in alone.recipe["augmentation"]
 
