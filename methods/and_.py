@@ -1,10 +1,14 @@
 """AND: anchor neighbourhood discovery (Huang et al., ICML 2019)."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from evaluation.validation import Array, as_floats, as_index, check_count, check_positive
+from methods.base import Batch, Clock, TrainingSet
 from methods.blocks.logits import similarity
+from methods.blocks.memory_bank import MemoryMethod
+from methods.blocks.neighbourhoods import discover
+from methods.npsoftmax import nonparametric_softmax_loss
 
 
 def anchor_count(instances: int, round_index: int, rounds: int = 5) -> int:
@@ -72,3 +76,74 @@ def neighbourhood_loss_of_logits(scores: Tensor, index: Array, neighbour: Array)
     # exp(-inf) adds nothing for instances without a neighbour: log(p_i + 0)
     near = near.masked_fill(neighbour < 0, -torch.inf)
     return (scores.logsumexp(1) - torch.logaddexp(own, near)).mean()
+
+
+class NeighbourhoodMethod(MemoryMethod):
+    """A method of several rounds, before each of which anchors' neighbours are discovered.
+
+    Before round r the int(n r / (rounds - 1)) instances whose similarities in the memory bank have
+    the lowest entropy become anchors, each with its nearest other instance as its neighbour. The
+    network and the bank are carried over.
+
+    Args:
+        encoder: see `Method`.
+        instances: see `Method`, at least 2.
+        temperature: divides the similarities, above 0.
+        momentum: of the memory bank, from 0 to below 1.
+        rounds: at least 1; 1 leaves no anchors.
+
+    Raises:
+        ValueError: if there is a single instance, which has no neighbour, or a value is out of
+            its range.
+    """
+
+    neighbour: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        instances: int,
+        *,
+        temperature: float = 0.1,
+        momentum: float = 0.5,
+        rounds: int = 5,
+    ) -> None:
+        super().__init__(encoder, instances, momentum=momentum)
+        if instances < 2:
+            raise ValueError(f"instances: expected at least 2 for a neighbour, got {instances}")
+        self.temperature = check_positive(temperature, "temperature")
+        self.rounds = check_count(rounds, "rounds")
+        # each anchor's neighbour; -1 for an instance that is no anchor
+        self.register_buffer("neighbour", torch.full((instances,), -1))
+
+    def start_round(self, clock: Clock, train: TrainingSet) -> None:
+        """Choose the round's anchors and their neighbours from the memory bank."""
+        anchors = anchor_count(self.instances, clock.round, self.rounds)
+        if anchors == 0:
+            self.neighbour.fill_(-1)
+            return
+        found = discover(self.bank, self.temperature)
+        self.neighbour.copy_(anchor_neighbours(found.nearest, found.entropy, anchors))
+
+    def metrics(self) -> dict[str, float]:
+        """Return the share of instances that are anchors, from 0 to 1."""
+        return {"anchors": float((self.neighbour >= 0).float().mean())}
+
+
+class AND(NeighbourhoodMethod):
+    """NPSoftmax, then rounds in which an anchor may be taken for its neighbour.
+
+    The options are those of `NeighbourhoodMethod`, with the released code's values. The first round
+    is NPSoftmax to the bit.
+    """
+
+    name = "and"
+    paper = "Huang et al., ICML 2019"
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch with one view."""
+        embeddings = self.embed_batch(batch)
+        if anchor_count(self.instances, batch.clock.round, self.rounds) == 0:
+            return nonparametric_softmax_loss(embeddings, self.bank, batch.index, self.temperature)
+        neighbour = self.neighbour[batch.index]  # (b,)
+        return neighbourhood_loss(embeddings, self.bank, batch.index, neighbour, self.temperature)

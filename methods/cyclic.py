@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
-from torch import Tensor
+from torch import Tensor, nn
 
 from evaluation.backends.neighbours import search
 from evaluation.validation import (
@@ -21,6 +21,7 @@ from evaluation.validation import (
     check_count,
     check_positive,
 )
+from methods.base import Batch, Clock, Method, TrainingSet, normalise
 from methods.blocks.distance import pair_distance
 
 CELLS = 1 << 22
@@ -122,6 +123,155 @@ def contrastive_loss(first: Array, second: Array, same: Array, margin: float = 1
     pulled = pair_distance(first, second, "sqeuclidean")  # (b,)
     pushed = F.relu(margin - pair_distance(first, second, "euclidean")).square()
     return torch.where(same, pulled, pushed).mean()
+
+
+class Cyclic(Method):
+    """Contrastive training on pairs that a neighbour graph of the features gives.
+
+    Positives close a cycle in the directed graph; hard negatives are near in feature space and far
+    along the graph. Both are mined before the first epoch, on the encoder's pooled features: the
+    paper's are of a pretrained network, and what an untrained one gives is close to noise. The
+    paper's numbers are not known here: every default is this suite's choice.
+
+    An epoch draws for every image, as an anchor, either a positive or a negative and visits the two
+    one after the other: two passes over as many images as there are. An image that has none of the
+    kind drawn takes the other kind; one that has neither is its own positive, in a second view.
+
+    Args:
+        encoder: see `Method`.
+        instances: see `Method`, at least 2.
+        neighbours: k of the graph; at most instances - 1 are used.
+        cycle: longest cycle in edges, at least 2.
+        candidates: nearest images that can be negatives; at most instances - 1 are used.
+        stretch: how many times its straight distance the way to a negative is at least, at least 1.
+        positive_share: probability that an anchor draws a positive, from 0 to 1.
+        margin: distance that negatives are pushed to, above 0; it reaches 2.
+        remine: epochs after which pairs are mined anew; None for never.
+
+    Raises:
+        ValueError: if there is a single instance, or a value is out of its range.
+    """
+
+    name = "cyclic"
+    paper = "Li et al., ECCV 2016"
+    family = "triplet"
+    views = 1
+    positives: Tensor
+    negatives: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        instances: int,
+        *,
+        neighbours: int = 10,
+        cycle: int = 4,
+        candidates: int = 100,
+        stretch: float = 2.0,
+        positive_share: float = 0.5,
+        margin: float = 1.0,
+        remine: int | None = None,
+    ) -> None:
+        super().__init__(encoder, instances)
+        if instances < 2:
+            raise ValueError(f"instances: expected at least 2 for a pair, got {instances}")
+        if check_count(cycle, "cycle") < 2:
+            raise ValueError(f"cycle: expected at least 2 edges, got {cycle}")
+        if not stretch >= 1:
+            raise ValueError(f"stretch: expected a number of at least 1, got {stretch!r}")
+        if not 0 <= positive_share <= 1:
+            raise ValueError(f"positive_share: expected 0 to 1, got {positive_share!r}")
+        self.neighbours = min(check_count(neighbours, "neighbours"), instances - 1)
+        self.candidates = min(check_count(candidates, "candidates"), instances - 1)
+        self.cycle, self.stretch, self.positive_share = cycle, stretch, positive_share
+        self.margin = check_positive(margin, "margin")
+        self.remine = None if remine is None else check_count(remine, "remine")
+        for name, width in (("positives", self.neighbours), ("negatives", self.candidates)):
+            self.register_buffer(name, torch.full((instances, width), -1, dtype=torch.int32))
+
+    def start_epoch(self, clock: Clock, train: TrainingSet) -> None:
+        """Mine pairs if it is due."""
+        again = self.remine is not None and clock.epoch % self.remine == 0
+        if not (clock.first or again):
+            return
+        rows = normalise(train.features())
+        _, found = search(rows, rows, self.neighbours, exclude_self=True)
+        pairs = cycle_pairs(found, self.cycle)  # (m, 2)
+        self.positives.copy_(_pools(pairs, self.instances, self.neighbours))
+        self.negatives.copy_(
+            geodesic_negatives(rows, self.neighbours, self.candidates, self.stretch)
+        )
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """Return (instances, 2) images: each anchor with its positive or negative."""
+        device = generator.device
+        pools = self.positives.to(device), self.negatives.to(device)
+        draws = torch.rand(3, self.instances, generator=generator, device=device)
+        positive, negative = map(_drawn, pools, draws[:2])  # (n,) each, -1 for none
+        first, second = (
+            torch.where(draws[2] < self.positive_share, a, b)
+            for a, b in ((positive, negative), (negative, positive))
+        )
+        anchors = torch.arange(self.instances, device=device)
+        partner = torch.where(first >= 0, first, torch.where(second >= 0, second, anchors))
+        order = torch.randperm(self.instances, generator=generator, device=device)
+        return torch.stack([anchors, partner], 1)[order]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of the pairs in a batch with one view, two images after one another.
+
+        Raises:
+            ValueError: if the batch has less than a pair.
+        """
+        pairs = len(batch.index) // 2
+        if pairs == 0:
+            raise ValueError(
+                f"batch: expected at least 2 images for a pair, got {len(batch.index)}; raise the "
+                "batch size"
+            )
+        rows = self.embed(batch.views[0])[: 2 * pairs]  # (2p, d)
+        anchor, partner = batch.index[: 2 * pairs].view(pairs, 2).unbind(1)
+        among = (self.positives[anchor] == partner.unsqueeze(1)).any(1)
+        return contrastive_loss(rows[::2], rows[1::2], among | (anchor == partner), self.margin)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the mean numbers of positives and negatives, and the shares without any."""
+        positives, negatives = (_filled(pool).float() for pool in (self.positives, self.negatives))
+        return {
+            "positives_mean": float(positives.mean()),
+            "positives_none": float((positives == 0).float().mean()),
+            "negatives_mean": float(negatives.mean()),
+            "negatives_none": float((negatives == 0).float().mean()),
+        }
+
+
+def _pools(pairs: Tensor, instances: int, width: int) -> Tensor:
+    """Return (n, width) second images of (m, 2) pairs by the first, -1 where a row has no more.
+
+    Args:
+        pairs: the first image ascending, each at most `width` times.
+        instances: n.
+        width: of the table.
+    """
+    image, other = pairs.unbind(1)
+    counts = torch.bincount(image, minlength=instances)
+    starts = counts.cumsum(0) - counts  # of each image's pairs
+    column = torch.arange(len(pairs)) - starts[image]
+    table = torch.full((instances, width), -1, dtype=torch.int64)
+    table[image, column] = other
+    return table
+
+
+def _filled(pool: Tensor) -> Tensor:
+    """Return how many images each row of a pool holds; they stand first."""
+    return (pool >= 0).sum(1)
+
+
+def _drawn(pool: Tensor, uniform: Tensor) -> Tensor:
+    """Return (n,) an image of each row of a pool by (n,) numbers from 0 to below 1, or -1."""
+    counts = _filled(pool)
+    column = torch.minimum((uniform * counts).long(), (counts - 1).clamp(min=0))
+    return pool.gather(1, column.unsqueeze(1)).squeeze(1).long()
 
 
 def _as_table(neighbours: Array) -> Integers:

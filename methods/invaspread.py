@@ -99,15 +99,29 @@ def symmetric_terms(
     """
     images = torch.cat([first, second])  # (2n, d), view by view
     logits = similarity(images, images.detach() if detach else images, temperature)  # (2n, 2n)
+    return terms_of_logits(logits, negatives, self_term)
+
+
+def terms_of_logits(
+    logits: Tensor, negatives: Negatives = "all", self_term: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return `symmetric_terms` from (2n, 2n) similarities divided by the temperature."""
+    instances = len(logits) // 2
     # rolled by n columns, entry (i, i) is the similarity of image i to its other view
-    positive = logits.roll(len(first), 1).diagonal().unsqueeze(1)  # (2n, 1)
-    negative = logits.gather(1, other_instances(len(first), 2, logits.device))  # (2n, 2n - 2)
+    positive = logits.roll(instances, 1).diagonal().unsqueeze(1)  # (2n, 1)
+    negative = logits.gather(1, other_instances(instances, 2, logits.device))  # (2n, 2n - 2)
     negative = select(negative, negatives)  # (2n, m)
     itself = [logits.diagonal().unsqueeze(1)] if self_term else []
     context = [positive, *itself]  # what the denominator holds beside the negatives
     # log(sum exp(logits)) - positive, with the subtraction inside: exact where P is near 1
     invariance = (torch.cat([negative, *context], 1) - positive).logsumexp(1)  # (2n,)
     return invariance, log_one_minus_softmax(negative, context)
+
+
+def spread_loss_of_logits(logits: Tensor) -> Tensor:
+    """Return `instance_spread_loss` with its default options from (2n, 2n) logits of two views."""
+    invariance, log_not = terms_of_logits(logits)
+    return (invariance - log_not.sum(1)).mean()
 
 
 def eq7_terms(

@@ -9,13 +9,14 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from evaluation.validation import Array, as_floats, as_index, check_choice, check_positive
-from methods.and_ import neighbourhood_loss_of_logits
+from methods.and_ import NeighbourhoodMethod, neighbourhood_loss_of_logits
+from methods.base import Batch
 from methods.blocks.logits import similarity
 from methods.blocks.views import as_two_views
-from methods.invaspread import instance_spread_loss
+from methods.invaspread import instance_spread_loss, spread_loss_of_logits
 
 Augmentation = Literal["rows", "embeddings"]
 
@@ -76,6 +77,33 @@ def row_augmentation_loss(first: Array, second: Array, temperature: float = 0.1)
     return instance_spread_loss(F.normalize(first), F.normalize(second), temperature)
 
 
+def bank_augmentation_loss(
+    first: Array, second: Array, bank: Array, temperature: float = 0.1
+) -> Tensor:
+    """Return `row_augmentation_loss` of two views' similarities, without rows as long as the bank.
+
+    The inner product of two rows x V^T and y V^T is x (V^T V) y^T: one (d, d) matrix of the bank
+    stands for its n columns.
+
+    Args:
+        first: (b, d) embeddings of one view.
+        second: (b, d) those of another view.
+        bank: (n, d) remembered embeddings V; get no gradient.
+        temperature: of the loss, above 0.
+    """
+    check_positive(temperature, "temperature")
+    first, second = as_two_views(first, second, least=2)
+    images = torch.cat([first, second])  # (2b, d), view by view
+    bank = as_floats(bank, "bank", "n", images.shape[1]).detach().to(images.dtype)
+    with torch.autocast(images.device.type, enabled=False):
+        gram = bank.T @ bank  # (d, d)
+        # the squared length of each row; the smallest number keeps 1 / sqrt and its slope finite
+        squared = ((images @ gram) * images).sum(1, keepdim=True)  # (2b, 1)
+        unit = images * squared.clamp(min=torch.finfo(images.dtype).tiny).rsqrt()  # (2b, d)
+        logits = (unit @ gram) @ unit.detach().T / temperature  # (2b, 2b)
+    return spread_loss_of_logits(logits)
+
+
 def super_and_loss(
     first: Array,
     second: Array,
@@ -110,9 +138,75 @@ def super_and_loss(
     rows = similarity(torch.cat([first, second]), bank.detach(), temperature)  # (2b, n)
     discovered = neighbourhood_loss_of_logits(rows, index, neighbour)
     if augmentation == "rows":
-        invariant = row_augmentation_loss(rows[: len(first)], rows[len(first) :], temperature)
+        invariant = bank_augmentation_loss(first, second, bank, temperature)
     else:
         invariant = instance_spread_loss(first, second, temperature)
     if weight == 0:  # the first 2/5 of a round: spare the entropy of 2b rows of n
         return discovered + invariant
     return discovered + invariant + weight * unification_entropy(rows, index)
+
+
+class SuperAND(NeighbourhoodMethod):
+    """AND on two views, with an augmentation term and, later in a round, unification entropy.
+
+    The published results are those of a network of two towers, the backbone `resnet18-sobel2`.
+    The memory gets the mean of an image's two views, where the released code keeps whichever of
+    the two is written last.
+
+    Args:
+        encoder: see `Method`.
+        instances: see `Method`, at least 2.
+        temperature: of all three terms, above 0.
+        momentum: of the memory bank, from 0 to below 1.
+        rounds: at least 1.
+        augmentation: what the augmentation term compares, "rows" of similarities to the bank as in
+            the code, or "embeddings" as the paper's equation reads.
+        entropy_step: what is added to the weight of the unification entropy each time, at least
+            0; the weight starts from 0 in every round.
+        entropy_share: of a round between two additions, above 0.
+
+    Raises:
+        ValueError: if there is a single instance, or a value is out of its range.
+    """
+
+    name = "super-and"
+    paper = "Han et al., ECCV 2020"
+    views = 2
+    drop_last = True
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        instances: int,
+        *,
+        temperature: float = 0.1,
+        momentum: float = 0.5,
+        rounds: int = 5,
+        augmentation: Augmentation = "rows",
+        entropy_step: float = 0.2,
+        entropy_share: float = 0.4,
+    ) -> None:
+        super().__init__(
+            encoder, instances, temperature=temperature, momentum=momentum, rounds=rounds
+        )
+        self.augmentation = check_choice(augmentation, "augmentation", Augmentation)
+        if not 0 <= entropy_step < math.inf:
+            raise ValueError(f"entropy_step: expected a number of at least 0, got {entropy_step!r}")
+        self.entropy_step = entropy_step
+        self.entropy_share = check_positive(entropy_share, "entropy_share")
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch with two views."""
+        first, second = self.embed_views(batch)  # (b, d) each
+        # one row an image: two writes to one row would come in an order that a GPU leaves open
+        self._seen = ((first + second) / 2).detach()
+        return super_and_loss(
+            first,
+            second,
+            self.bank,
+            batch.index,
+            self.neighbour[batch.index],
+            weight=unification_weight(batch.clock.fraction, self.entropy_step, self.entropy_share),
+            temperature=self.temperature,
+            augmentation=self.augmentation,
+        )

@@ -1,8 +1,10 @@
 """TSUC: two-stage unsupervised classification, its second stage (Han et al., ECCV 2020)."""
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from evaluation.validation import Array, as_floats, check_positive
+from evaluation.validation import Array, as_floats, check_count, check_positive
+from methods.base import Batch, Method, embedding_size
 from methods.blocks.logits import similarity
 from methods.blocks.views import as_two_views
 from methods.iic import head_losses
@@ -87,3 +89,82 @@ def two_stage_loss(
     assigned = assignment_losses(first, second, weights, class_temperature).mean()
     preserved = consistency_preserving_loss(first, second, temperature)
     return assignment * assigned + consistency * preserved
+
+
+class TSUC(Method):
+    """Refine a learned embedding and assign its images to classes, both on unit embeddings.
+
+    The second stage of two, alone: the published first stage is Super-AND, whose encoder this one
+    starts from there; here it starts from a random one, so that its numbers are not the paper's.
+
+    Args:
+        encoder: see `Method`; its head gives the embeddings.
+        instances: see `Method`.
+        classes: of each head, at least 2.
+        heads: at least 1.
+        trainable: whether the heads' weights are trained; the released ones stay as drawn from
+            N(0, 1).
+        temperature: of the consistency-preserving loss, above 0.
+        class_temperature: of the heads, above 0.
+        assignment: weight of the class-assignment loss, at least 0.
+        consistency: lambda, weight of the consistency-preserving loss, at least 0.
+
+    Raises:
+        ValueError: if a value is out of its range, or both weights are 0.
+    """
+
+    name = "tsuc"
+    paper = "Han et al., ECCV 2020, second stage alone"
+    family = "cluster"
+    weights: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        instances: int,
+        *,
+        classes: int = 10,
+        heads: int = 5,
+        trainable: bool = False,
+        temperature: float = 0.1,
+        class_temperature: float = 0.1,
+        assignment: float = 1.0,
+        consistency: float = 1.0,
+    ) -> None:
+        super().__init__(encoder, instances)
+        if check_count(classes, "classes") < 2:
+            raise ValueError(f"classes: expected at least 2, got {classes}")
+        drawn = torch.randn(check_count(heads, "heads"), embedding_size(encoder), classes)
+        if trainable:
+            self.weights = nn.Parameter(drawn)  # (h, d, c)
+        else:
+            self.register_buffer("weights", drawn)
+        self.temperature = check_positive(temperature, "temperature")
+        self.class_temperature = check_positive(class_temperature, "class_temperature")
+        for option, value in (("assignment", assignment), ("consistency", consistency)):
+            if not value >= 0:
+                raise ValueError(f"{option}: expected a number of at least 0, got {value!r}")
+        if assignment == 0 and consistency == 0:
+            raise ValueError("assignment, consistency: expected one above 0, got 0 and 0")
+        self.assignment, self.consistency = assignment, consistency
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch with two views, of at least two images."""
+        first, second = self.embed_views(batch)  # (b, d) each
+        as_two_views(first, second, least=2)
+        if self.assignment == 0:  # InvaSpread's loss, to the bit
+            return self.consistency * consistency_preserving_loss(first, second, self.temperature)
+        return two_stage_loss(
+            first,
+            second,
+            self.weights,
+            temperature=self.temperature,
+            class_temperature=self.class_temperature,
+            assignment=self.assignment,
+            consistency=self.consistency,
+        )
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Return (heads, b, classes) log-probabilities."""
+        logits = norm_fc_logits(self.embed(images), self.weights, self.class_temperature)
+        return logits.log_softmax(2)

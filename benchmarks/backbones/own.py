@@ -59,6 +59,66 @@ class ResNet18ImageNet(Backbone):
         return resnet18_imagenet(embedding_size)
 
 
+class ResNet18TwoTowers(Backbone):
+    """Super-AND's network: one ResNet-18 for colours and one for edges, twice the size."""
+
+    name = "resnet18-sobel2"
+
+    def build(self, embedding_size: int) -> "nn.Module":
+        """Return the network with random weights."""
+        from benchmarks.backbones.sobel import resnet18_sobel2
+
+        return resnet18_sobel2(embedding_size)
+
+
+class ResNet10NarrowTwoTowers(Backbone):
+    """Two narrow ResNet-10, one for colours and one for edges, for runs of minutes."""
+
+    name = "resnet10-16-sobel2"
+
+    def build(self, embedding_size: int) -> "nn.Module":
+        """Return the network with random weights."""
+        from benchmarks.backbones.sobel import resnet10_16_sobel2
+
+        return resnet10_16_sobel2(embedding_size)
+
+
+class ResNet18Sobel(Backbone):
+    """ResNet-18 that sees edges alone."""
+
+    name = "resnet18-sobel"
+
+    def build(self, embedding_size: int) -> "nn.Module":
+        """Return the network with random weights."""
+        from benchmarks.backbones.sobel import resnet18_sobel
+
+        return resnet18_sobel(embedding_size)
+
+
+class ResNet10NarrowSobel(Backbone):
+    """Narrow ResNet-10 that sees edges alone, for runs of minutes."""
+
+    name = "resnet10-16-sobel"
+
+    def build(self, embedding_size: int) -> "nn.Module":
+        """Return the network with random weights."""
+        from benchmarks.backbones.sobel import resnet10_16_sobel
+
+        return resnet10_16_sobel(embedding_size)
+
+
+class ResNet34Sobel(Backbone):
+    """IIC's network: ResNet-34 that sees edges alone, with a pooled stem."""
+
+    name = "resnet34-sobel"
+
+    def build(self, embedding_size: int) -> "nn.Module":
+        """Return the network with random weights."""
+        from benchmarks.backbones.sobel import resnet34_sobel
+
+        return resnet34_sobel(embedding_size)
+
+
 class _GoogLeNet(Backbone):
     """A GoogLeNet, whose weights expect pixels on a scale of their own."""
 

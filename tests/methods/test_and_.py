@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from methods.and_ import anchor_count, anchor_neighbours, neighbourhood_loss
-from methods.npsoftmax import nonparametric_softmax_loss
+from methods.and_ import AND, anchor_count, anchor_neighbours, neighbourhood_loss
+from methods.npsoftmax import NPSoftmax, nonparametric_softmax_loss
+from methods.testing.toy import Trial, toy_encoder
 
 
 def naive(embeddings, bank, index, neighbour, temperature):
@@ -118,3 +119,42 @@ def test_wrong_arguments_are_named(unit, changes, message):
         neighbourhood_loss(**arguments | changes)
     with pytest.raises(ValueError, match="anchors: expected 0 to 4, got 5"):
         anchor_neighbours(torch.arange(4), torch.ones(4), 5)
+
+
+def test_the_first_round_is_npsoftmax_to_the_bit():
+    for seed in range(3):
+        losses = []
+        for cls in (AND, NPSoftmax):
+            torch.manual_seed(seed)
+            trial = Trial(cls, {"temperature": 0.1})
+            trial.start_epoch(0)
+            trial.train(3)
+            losses.append(trial.loss())
+        assert torch.equal(*losses)
+
+
+def test_a_round_takes_the_anchors_of_the_bank_as_it_then_is():
+    torch.manual_seed(0)
+    trial = Trial(AND, {"rounds": 3})
+    for number in range(3):
+        trial.start_epoch(0, number)
+        method = trial.method
+        share = float((method.neighbour >= 0).float().mean())
+        assert share == pytest.approx(number / 2, abs=1e-3)
+        assert method.metrics() == {"anchors": share}
+        if number:
+            bank = method.bank.double()
+            alike = bank @ bank.T
+            alike.fill_diagonal_(-9)
+            anchors = method.neighbour >= 0
+            torch.testing.assert_close(
+                alike.gather(1, method.neighbour.clamp(min=0).unsqueeze(1))[anchors, 0],
+                alike.max(1).values[anchors],
+            )
+        trial.train(2)
+    assert int(method.neighbour.min()) >= 0  # in the last round every instance is an anchor
+
+
+def test_a_single_image_has_no_neighbour():
+    with pytest.raises(ValueError, match="at least 2"):
+        AND(toy_encoder(), 1)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from evaluation.backends.neighbours import search
-from methods.cyclic import contrastive_loss, cycle_pairs, geodesic_negatives
+from methods.cyclic import Cyclic, contrastive_loss, cycle_pairs, geodesic_negatives
+from methods.testing.toy import Trial
 
 
 def naive_pairs(neighbours, length):
@@ -156,3 +157,36 @@ def test_loss_has_its_limits(unit):
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_an_anchor_comes_with_one_of_its_own_pairs(share):
+    torch.manual_seed(0)
+    trial = Trial(Cyclic, {"positive_share": share, "candidates": 20, "stretch": 1.2})
+    trial.start_epoch(0)
+    method = trial.method
+    pairs = method.sample(torch.Generator().manual_seed(0))
+    assert sorted(pairs[:, 0].tolist()) == list(range(len(pairs)))
+    kinds = {"positive": 0, "negative": 0, "itself": 0}
+    for anchor, partner in pairs.tolist():
+        near = partner in method.positives[anchor].tolist()
+        far = partner in method.negatives[anchor].tolist()
+        kinds["positive" if near else "negative" if far else "itself"] += 1
+        none = all(int(pool[anchor].max()) < 0 for pool in (method.positives, method.negatives))
+        assert near or far or (none and partner == anchor)
+    mined = {kind: method.metrics()[f"{kind}s_none"] < 1 for kind in ("positive", "negative")}
+    assert mined == {"positive": True, "negative": True}
+    if share in (0.0, 1.0):  # the other kind stands in only where there is none of the one
+        kind = "positive" if share else "negative"
+        assert kinds[kind] == len(pairs) - round(method.metrics()[f"{kind}s_none"] * len(pairs))
+
+
+def test_pairs_are_mined_anew_only_where_that_is_asked_for():
+    for remine, anew in ((None, False), (1, True)):
+        torch.manual_seed(0)
+        trial = Trial(Cyclic, {"remine": remine})
+        trial.start_epoch(0)
+        before = trial.method.positives.clone()
+        trial.train(5)
+        trial.start_epoch(1)
+        assert torch.equal(before, trial.method.positives) != anew

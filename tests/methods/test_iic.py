@@ -4,7 +4,8 @@ import sys
 import pytest
 import torch
 
-from methods.iic import head_losses, joint_probabilities, mutual_information_loss
+from methods.iic import IIC, head_losses, joint_probabilities, mutual_information_loss
+from methods.testing.toy import Trial
 
 
 def probabilities(*shape, seed=0, sharpness=2.0):
@@ -100,3 +101,19 @@ def test_wrong_arguments_are_named():
         mutual_information_loss(probabilities(6, 3), probabilities(6, 4))
     with pytest.raises(ValueError, match="entropy_weight: expected a finite number above 0"):
         mutual_information_loss(probabilities(6, 3), probabilities(6, 3), 0.0)
+
+
+@pytest.mark.parametrize(("training", "first"), [("alternate", False), ("sum", True)])
+def test_the_many_clusters_train_first_and_the_few_in_their_turn(training, first):
+    torch.manual_seed(0)
+    trial = Trial(IIC, {"training": training})
+    for epoch, few in enumerate((first, True)):
+        trial.start_epoch(epoch)
+        trial.method.zero_grad()
+        trial.loss().backward()
+        trained = {"main": trial.method.main.linear, "over": trial.method.over.linear}
+        has = {name: layer.weight.grad is not None for name, layer in trained.items()}
+        assert has == {"main": few, "over": training == "sum" or epoch == 0}
+        trial.method.before_step(trial.clock)
+        idle = [layer.weight.grad for name, layer in trained.items() if not has[name]]
+        assert all(gradient is not None and not gradient.any() for gradient in idle)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,11 +7,14 @@ import torch
 from methods.and_ import neighbourhood_loss
 from methods.invaspread import instance_spread_loss
 from methods.super_and import (
+    SuperAND,
+    bank_augmentation_loss,
     row_augmentation_loss,
     super_and_loss,
     unification_entropy,
     unification_weight,
 )
+from methods.testing.toy import Trial
 
 
 def naive_entropy(similarities, index, own):
@@ -153,3 +157,27 @@ def test_wrong_arguments_are_named(unit):
         unification_entropy(unit(4, 7), torch.arange(3))
     with pytest.raises(ValueError, match=r"second: expected shape \(4, 7\), got \(4, 6\)"):
         row_augmentation_loss(unit(4, 7), unit(4, 6))
+
+
+def test_the_augmentation_term_needs_no_row_as_long_as_the_bank(unit, assert_agree):
+    bank, second = unit(11, 5), unit(4, 5, seed=2)
+    assert_agree(
+        lambda f: bank_augmentation_loss(f, second, bank, 0.2),
+        lambda f: row_augmentation_loss(f @ bank.T / 0.1, second @ bank.T / 0.1, 0.2),
+        unit(4, 5, seed=1),
+    )
+
+
+def test_the_entropy_joins_late_in_a_round():
+    torch.manual_seed(0)
+    trial = Trial(SuperAND, {})
+    trial.start_epoch(0)
+    early = trial.loss()
+    late = SuperAND.loss(trial.method, replace(trial.batch(), clock=ended(trial.clock)))
+    assert unification_weight(trial.clock.fraction) == 0
+    assert unification_weight(ended(trial.clock).fraction) == pytest.approx(0.4)
+    assert late.item() > early.item() + 0.1  # by the entropy of a thousand images
+
+
+def ended(clock):
+    return replace(clock, step=clock.steps - 1)

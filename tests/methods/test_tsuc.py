@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from methods.iic import mutual_information_loss
-from methods.invaspread import instance_spread_loss
+from methods.invaspread import InvaSpread, instance_spread_loss
+from methods.testing.toy import Trial, toy_encoder
 from methods.tsuc import (
+    TSUC,
     assignment_losses,
     consistency_preserving_loss,
     norm_fc_logits,
@@ -102,3 +104,34 @@ def test_orthogonal_classes_that_are_met_exactly_have_the_largest_information():
 def test_wrong_shapes_are_named(unit):
     with pytest.raises(ValueError, match=r"weights: expected shape \(h, 4, c\), got \(2, 5, 3\)"):
         norm_fc_logits(unit(5, 4), weights(width=5))
+
+
+def test_without_assignment_it_is_invaspread_to_the_bit():
+    losses = []
+    for cls, options in ((TSUC, {"assignment": 0.0}), (InvaSpread, {})):
+        torch.manual_seed(0)
+        trial = Trial(cls, options)
+        trial.start_epoch(0)
+        trial.method.encoder.load_state_dict(encoder_state())
+        losses.append(trial.loss())
+    assert torch.equal(*losses)
+
+
+def encoder_state():
+    torch.manual_seed(7)
+    return toy_encoder().state_dict()
+
+
+@pytest.mark.parametrize("trainable", [False, True])
+def test_heads_stay_as_drawn_unless_they_are_to_be_trained(trainable):
+    torch.manual_seed(0)
+    trial = Trial(TSUC, {"trainable": trainable})
+    trial.start_epoch(0)
+    before = trial.method.weights.detach().clone()
+    trial.train(3)
+    assert torch.equal(before, trial.method.weights) != trainable
+
+
+def test_both_weights_at_zero_are_refused():
+    with pytest.raises(ValueError, match="expected one above 0"):
+        Trial(TSUC, {"assignment": 0.0, "consistency": 0.0})
