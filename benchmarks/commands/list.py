@@ -65,6 +65,8 @@ def methods(plugins: Sequence[Path] = ()) -> Iterator[str]:
         from methods.base import FAMILIES, registry
         from methods.testing.contract import MethodCheckError, check_declaration
 
+        names(labelled=True)  # imports the methods' files, which load torch
+
     broken = _load(plugins)
     failed = {**broken, **registry.failures()}
     rows: dict[str, list[tuple[str, str, str]]] = {}
