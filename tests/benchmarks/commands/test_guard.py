@@ -118,7 +118,11 @@ def test_lost_output_decides_no_fate_of_a_run(one_run, tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_during_imports_is_one_line():
     process = subprocess.Popen(
-        [*BENCH, "list", "methods"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [*BENCH, "list", "methods"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # Where the tests run in a shell's background, Ctrl-C is ignored, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     loaded = Path(f"/proc/{process.pid}/maps")
     while b"libtorch" not in loaded.read_bytes() and process.poll() is None:
